@@ -1,0 +1,412 @@
+//! Merging many commutative changes into one, whatever their order.
+//!
+//! A change that is [`Commutative`] can be merged with others of its kind in any order and grouping, with one
+//! result. Some combinations are impossible (two unequal values that should agree, a bound that could break); then
+//! the merge is refused, and it is refused in every order. [`laws::check`] tests both for your own operators.
+//!
+//! [`Aggregator`] merges by key and drains one change per key.
+//!
+//! | operator | merges to | refused when |
+//! |---|---|---|
+//! | [`Sum`] | the sum, with all bounds | totals leave `i128` |
+//! | [`Max`], [`Min`] | the larger, the smaller | never |
+//! | [`Union`] | the union | never |
+//! | [`Agree`] | the one value | the values differ |
+//! | [`Meet`] on your own type | the greatest lower bound | it is empty |
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+
+pub mod laws;
+
+/// A change that merges with others of its kind, in any order and grouping, to one result.
+///
+/// Laws, which [`laws::check`] tests: if merging a set of changes succeeds in one order, it succeeds in
+/// every order and grouping with an equal result; and whatever is added to a refused set, it stays refused.
+pub trait Commutative {
+    /// Why two changes cannot be merged.
+    type Refusal;
+
+    /// Merges `other` into `self`.
+    ///
+    /// # Errors
+    /// When the two cannot stand together; `self` is unchanged then.
+    fn merge(&mut self, other: &Self) -> Result<(), Self::Refusal>;
+}
+
+/// A sum of integers with bounds, checked as in escrow (O'Neil, *The escrow transactional method*, 1986):
+/// a bound holds only if it holds in *every* order in which the parts could be applied.
+///
+/// The worst order for an upper bound applies all increases first; for a lower bound, all decreases.
+/// So the two are added up apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sum {
+    increase: i128,
+    decrease: i128,
+    at_least: i64,
+    at_most: i64,
+}
+
+impl Sum {
+    /// Adds `amount`, within the range of `i64`.
+    pub fn of(amount: i64) -> Self {
+        Sum {
+            increase: i128::from(amount.max(0)),
+            decrease: i128::from(amount.min(0)),
+            at_least: i64::MIN,
+            at_most: i64::MAX,
+        }
+    }
+
+    /// The same, but the total must never fall below `bound`.
+    #[must_use]
+    pub fn at_least(mut self, bound: i64) -> Self {
+        self.at_least = self.at_least.max(bound);
+        self
+    }
+
+    /// The same, but the total must never rise above `bound`.
+    #[must_use]
+    pub fn at_most(mut self, bound: i64) -> Self {
+        self.at_most = self.at_most.min(bound);
+        self
+    }
+
+    /// The total when it starts from `start`.
+    ///
+    /// # Errors
+    /// [`OutOfBounds`] when some order of the parts could break a bound.
+    pub fn apply(&self, start: i64) -> Result<i64, OutOfBounds> {
+        let start = i128::from(start);
+        let lowest = start + self.decrease;
+        let highest = start + self.increase;
+        if lowest < i128::from(self.at_least) {
+            return Err(OutOfBounds {
+                reached: lowest,
+                bound: self.at_least,
+            });
+        }
+        if highest > i128::from(self.at_most) {
+            return Err(OutOfBounds {
+                reached: highest,
+                bound: self.at_most,
+            });
+        }
+        let total = start + self.increase + self.decrease;
+        // Between lowest and highest, and so within i64.
+        i64::try_from(total).map_err(|_| OutOfBounds {
+            reached: total,
+            bound: self.at_most,
+        })
+    }
+
+    /// The two bounds, lower and upper.
+    pub fn bounds(&self) -> (i64, i64) {
+        (self.at_least, self.at_most)
+    }
+}
+
+impl Commutative for Sum {
+    type Refusal = OutOfBounds;
+
+    fn merge(&mut self, other: &Self) -> Result<(), OutOfBounds> {
+        // Parts are i64, so the totals leave i128 only after 2^64 merges; refused all the same.
+        let overflow = |bound| OutOfBounds {
+            reached: i128::from(bound),
+            bound,
+        };
+        let increase = self.increase.checked_add(other.increase);
+        let decrease = self.decrease.checked_add(other.decrease);
+        *self = Sum {
+            increase: increase
+                .filter(|sum| *sum < i128::MAX / 2)
+                .ok_or(overflow(i64::MAX))?,
+            decrease: decrease
+                .filter(|sum| *sum > i128::MIN / 2)
+                .ok_or(overflow(i64::MIN))?,
+            at_least: self.at_least.max(other.at_least),
+            at_most: self.at_most.min(other.at_most),
+        };
+        Ok(())
+    }
+}
+
+/// A sum could leave its bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfBounds {
+    /// What the total could reach.
+    pub reached: i128,
+    /// The bound that this would break.
+    pub bound: i64,
+}
+
+impl fmt::Display for OutOfBounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the sum could reach {}, beyond its bound {}",
+            self.reached, self.bound
+        )
+    }
+}
+
+impl std::error::Error for OutOfBounds {}
+
+/// Keeps the largest value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Max<T>(pub T);
+
+impl<T: Ord + Clone> Commutative for Max<T> {
+    type Refusal = Infallible;
+    fn merge(&mut self, other: &Self) -> Result<(), Infallible> {
+        if other.0 > self.0 {
+            self.0 = other.0.clone();
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the smallest value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Min<T>(pub T);
+
+impl<T: Ord + Clone> Commutative for Min<T> {
+    type Refusal = Infallible;
+    fn merge(&mut self, other: &Self) -> Result<(), Infallible> {
+        if other.0 < self.0 {
+            self.0 = other.0.clone();
+        }
+        Ok(())
+    }
+}
+
+/// Keeps every element.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Union<T: Ord>(pub BTreeSet<T>);
+
+impl<T: Ord + Clone> Commutative for Union<T> {
+    type Refusal = Infallible;
+    fn merge(&mut self, other: &Self) -> Result<(), Infallible> {
+        self.0.extend(other.0.iter().cloned());
+        Ok(())
+    }
+}
+
+/// Equal values agree; unequal ones are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Agree<T>(pub T);
+
+impl<T: Eq> Commutative for Agree<T> {
+    type Refusal = Disagreement;
+    fn merge(&mut self, other: &Self) -> Result<(), Disagreement> {
+        if self.0 == other.0 {
+            Ok(())
+        } else {
+            Err(Disagreement)
+        }
+    }
+}
+
+/// Two values that should be equal are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disagreement;
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the values differ, and this operator keeps only equal ones")
+    }
+}
+
+impl std::error::Error for Disagreement {}
+
+/// A type with greatest lower bounds (a meet-semilattice), such as sets under intersection or version
+/// requirements: `meet` is commutative, associative and idempotent.
+pub trait Meet: Sized {
+    /// What both admit; `None` when they admit nothing in common.
+    fn meet(&self, other: &Self) -> Option<Self>;
+}
+
+/// Narrows to what all admit; refused when nothing is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Narrow<T>(pub T);
+
+impl<T: Meet> Commutative for Narrow<T> {
+    type Refusal = NothingLeft;
+    fn merge(&mut self, other: &Self) -> Result<(), NothingLeft> {
+        self.0 = self.0.meet(&other.0).ok_or(NothingLeft)?;
+        Ok(())
+    }
+}
+
+/// No value satisfies all that was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NothingLeft;
+
+impl fmt::Display for NothingLeft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nothing satisfies all that was asked")
+    }
+}
+
+impl std::error::Error for NothingLeft {}
+
+/// Merges commutative changes by key.
+///
+/// ```
+/// use queenright_primitives::aggregate::{Aggregator, Sum};
+///
+/// let mut totals = Aggregator::new();
+/// totals.submit("stock/apples", &Sum::of(5)).unwrap();
+/// totals.submit("stock/apples", &Sum::of(-2)).unwrap();
+/// assert_eq!(totals.get(&"stock/apples").unwrap().apply(10), Ok(13));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Aggregator<K, C, S = foldhash::fast::RandomState> {
+    merged: HashMap<K, C, S>,
+}
+
+impl<K: Hash + Eq, C: Commutative + Clone> Aggregator<K, C> {
+    /// Without any change yet.
+    pub fn new() -> Self {
+        Aggregator {
+            merged: HashMap::default(),
+        }
+    }
+}
+
+impl<K: Hash + Eq, C: Commutative + Clone> Default for Aggregator<K, C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K: Hash + Eq, C: Commutative + Clone, S: BuildHasher> Aggregator<K, C, S> {
+    /// Merges one change. O(1) and the cost of a merge.
+    ///
+    /// # Errors
+    /// When it cannot stand with those submitted before; nothing is changed then.
+    pub fn submit(&mut self, key: K, change: &C) -> Result<(), C::Refusal> {
+        match self.merged.entry(key) {
+            Entry::Occupied(mut merged) => merged.get_mut().merge(change),
+            Entry::Vacant(empty) => {
+                empty.insert(change.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// What the key's changes would merge to with this one, without submitting it.
+    ///
+    /// # Errors
+    /// When it cannot stand with those submitted before.
+    pub fn preview(&self, key: &K, change: &C) -> Result<C, C::Refusal> {
+        match self.merged.get(key) {
+            None => Ok(change.clone()),
+            Some(merged) => {
+                let mut merged = merged.clone();
+                merged.merge(change)?;
+                Ok(merged)
+            }
+        }
+    }
+
+    /// What the key's changes have merged to so far.
+    pub fn get(&self, key: &K) -> Option<&C> {
+        self.merged.get(key)
+    }
+
+    /// Takes all merged changes out, in no particular order, and keeps the memory.
+    pub fn drain(&mut self) -> impl Iterator<Item = (K, C)> + '_ {
+        self.merged.drain()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::laws::{self, Claims};
+    use super::*;
+    use proptest::prelude::*;
+
+    impl Meet for BTreeSet<u8> {
+        fn meet(&self, other: &Self) -> Option<Self> {
+            let both: BTreeSet<u8> = self & other;
+            (!both.is_empty()).then_some(both)
+        }
+    }
+
+    fn sums() -> impl Strategy<Value = Vec<Sum>> {
+        let amount = prop_oneof![-5i64..5, Just(i64::MAX), Just(i64::MIN)];
+        prop::collection::vec((amount, -9i64..0, 0i64..9), 0..6).prop_map(|parts| {
+            parts
+                .into_iter()
+                .map(|(by, lo, hi)| Sum::of(by).at_least(lo).at_most(hi))
+                .collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn sums_keep_the_laws(samples in sums()) {
+            laws::check(&samples, Claims::default()).unwrap();
+        }
+
+        #[test]
+        fn lattices_keep_the_laws(
+            numbers in prop::collection::vec(0u8..4, 0..5),
+            sets in prop::collection::vec(prop::collection::btree_set(0u8..4, 1..4), 0..5)
+        ) {
+            let idempotent = Claims { idempotent: true };
+            laws::check(&numbers.iter().map(|n| Max(*n)).collect::<Vec<_>>(), idempotent).unwrap();
+            laws::check(&numbers.iter().map(|n| Min(*n)).collect::<Vec<_>>(), idempotent).unwrap();
+            laws::check(&numbers.iter().map(|n| Agree(*n)).collect::<Vec<_>>(), idempotent).unwrap();
+            laws::check(&sets.iter().cloned().map(Union).collect::<Vec<_>>(), idempotent).unwrap();
+            laws::check(&sets.iter().cloned().map(Narrow).collect::<Vec<_>>(), idempotent).unwrap();
+        }
+
+        /// Whatever the order in which the parts run one by one, an accepted sum breaks no bound.
+        #[test]
+        fn an_accepted_sum_keeps_its_bounds_in_every_order(
+            parts in prop::collection::vec(-4i64..5, 0..5), start in -3i64..4, lo in -9i64..1, hi in 0i64..9
+        ) {
+            let mut sum = Sum::of(0).at_least(lo).at_most(hi);
+            for part in &parts {
+                sum.merge(&Sum::of(*part)).unwrap();
+            }
+            let in_some_order = |bad: &dyn Fn(i64) -> bool| {
+                let ups: i64 = parts.iter().filter(|p| **p > 0).sum();
+                let downs: i64 = parts.iter().filter(|p| **p < 0).sum();
+                bad(start + ups) || bad(start + downs)
+            };
+            let breaks = in_some_order(&|total| total < lo || total > hi);
+            prop_assert_eq!(sum.apply(start).is_err(), breaks);
+            if !breaks {
+                prop_assert_eq!(sum.apply(start), Ok(start + parts.iter().sum::<i64>()));
+            }
+        }
+    }
+
+    #[test]
+    fn an_unbounded_add_cannot_break_an_accepted_bound() {
+        let mut totals = Aggregator::new();
+        totals.submit("k", &Sum::of(3).at_most(10)).unwrap();
+        let merged = totals.preview(&"k", &Sum::of(8)).unwrap();
+        assert_eq!(
+            merged.apply(0),
+            Err(OutOfBounds {
+                reached: 11,
+                bound: 10
+            })
+        );
+    }
+
+    #[test]
+    fn a_refused_change_leaves_no_trace() {
+        let mut values = Aggregator::new();
+        values.submit(1u32, &Agree("x")).unwrap();
+        assert_eq!(values.submit(1, &Agree("y")), Err(Disagreement));
+        assert_eq!(values.drain().collect::<Vec<_>>(), [(1, Agree("x"))]);
+    }
+}

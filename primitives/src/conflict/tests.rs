@@ -1,0 +1,231 @@
+use std::hash::{BuildHasherDefault, Hasher};
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Clone, Debug)]
+struct Owned {
+    reads: Vec<Read<&'static str>>,
+    writes: Vec<Write<&'static str, u8>>,
+}
+
+impl Owned {
+    fn footprint(&self) -> Footprint<'_, &'static str, u8> {
+        Footprint {
+            reads: &self.reads,
+            writes: &self.writes,
+        }
+    }
+}
+
+fn set(key: &'static str) -> Write<&'static str, u8> {
+    Write {
+        key,
+        mode: Mode::Exclusive,
+    }
+}
+
+const KEYS: [&str; 7] = ["a", "a/b", "a/b/c", "a/bc", "d", "d/e", "f"];
+
+fn proposal() -> impl Strategy<Value = Owned> {
+    let read = (0..KEYS.len(), any::<bool>()).prop_map(|(key, under)| match under {
+        true => Read::Under(KEYS[key]),
+        false => Read::Key(KEYS[key]),
+    });
+    let mode = prop_oneof![Just(Mode::Exclusive), (0u8..2).prop_map(Mode::Commutative)];
+    let write = (0..KEYS.len(), mode);
+    (
+        prop::collection::vec(read, 0..3),
+        prop::collection::vec(write, 0..3),
+    )
+        .prop_map(|(reads, mut writes)| {
+            writes.sort_by_key(|write| write.0);
+            writes.dedup_by_key(|write| write.0);
+            let writes = writes
+                .into_iter()
+                .map(|(key, mode)| Write {
+                    key: KEYS[key],
+                    mode,
+                })
+                .collect();
+            Owned { reads, writes }
+        })
+}
+
+/// The rules again, pair by pair and without an index.
+mod oracle {
+    use super::*;
+
+    fn covers(read: &Read<&str>, key: &str) -> bool {
+        match *read {
+            Read::Key(k) => k == key,
+            Read::Under("") => true,
+            Read::Under(p) => key == p || key.strip_prefix(p).is_some_and(|r| r.starts_with('/')),
+        }
+    }
+
+    fn reads_writes_of(reader: &Owned, writer: &Owned) -> bool {
+        reader
+            .reads
+            .iter()
+            .any(|read| writer.writes.iter().any(|w| covers(read, w.key)))
+    }
+
+    pub(super) fn verdict(accepted: &[&Owned], candidate: &Owned) -> Result<Position, Rule> {
+        let ww = accepted.iter().any(|other| {
+            other.writes.iter().any(|theirs| {
+                candidate
+                    .writes
+                    .iter()
+                    .any(|ours| ours.key == theirs.key && !ours.mode.goes_with(&theirs.mode))
+            })
+        });
+        let raw = accepted
+            .iter()
+            .any(|other| reads_writes_of(candidate, other));
+        let war = accepted
+            .iter()
+            .any(|other| reads_writes_of(other, candidate));
+        match (ww, raw, war) {
+            (true, _, _) => Err(Rule::WriteWrite),
+            (_, true, true) => Err(Rule::ReadWrite),
+            (_, true, false) => Ok(Position::Front),
+            _ => Ok(Position::Back),
+        }
+    }
+}
+
+/// Sends every key to the same bucket.
+#[derive(Default)]
+struct Collide;
+impl Hasher for Collide {
+    fn finish(&self) -> u64 {
+        42
+    }
+    fn write(&mut self, _: &[u8]) {}
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn no_conflict_is_missed_and_none_invented(
+        batch in prop::collection::vec(proposal(), 0..10)
+    ) {
+        let mut index = ConflictIndex::new();
+        let mut accepted: Vec<&Owned> = Vec::new();
+        for (who, candidate) in batch.iter().enumerate() {
+            let expected = oracle::verdict(&accepted, candidate);
+            let found = index.try_admit(who, candidate.footprint());
+            prop_assert_eq!(found.map_err(|clash| clash.rule), expected);
+            if found.is_ok() {
+                accepted.push(candidate);
+            }
+        }
+    }
+
+    #[test]
+    fn hash_collisions_change_nothing(batch in prop::collection::vec(proposal(), 0..10)) {
+        let mut plain = ConflictIndex::new();
+        let mut collided = ConflictIndex::with_hasher(BuildHasherDefault::<Collide>::default());
+        for (who, candidate) in batch.iter().enumerate() {
+            prop_assert_eq!(
+                plain.try_admit(who, candidate.footprint()),
+                collided.try_admit(who, candidate.footprint())
+            );
+        }
+    }
+
+    /// Runs the accepted one after the other and checks that nobody reads what another wrote before.
+    #[test]
+    fn the_serial_order_explains_every_read(batch in prop::collection::vec(proposal(), 0..10)) {
+        let subset = greedy(batch.iter().map(Owned::footprint));
+        for (place, &reader) in subset.serial.iter().enumerate() {
+            for &earlier in subset.serial.iter().take(place) {
+                let alone = Owned { reads: batch[reader].reads.clone(), writes: vec![] };
+                let verdict = oracle::verdict(&[&batch[earlier]], &alone);
+                prop_assert_eq!(verdict, Ok(Position::Back), "{} reads after {}", reader, earlier);
+            }
+        }
+    }
+
+    #[test]
+    fn the_subset_is_maximal(batch in prop::collection::vec(proposal(), 0..10)) {
+        let subset = greedy(batch.iter().map(Owned::footprint));
+        let mut index = ConflictIndex::new();
+        let mut places: Vec<usize> = subset.serial.iter().copied().collect();
+        places.sort_unstable();
+        for &who in &places {
+            index.admit(who, batch[who].footprint());
+        }
+        for (who, _) in &subset.rejected {
+            prop_assert!(index.check(batch[*who].footprint()).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_loser_blocks_nobody() {
+    let batch = [
+        Owned {
+            reads: vec![],
+            writes: vec![set("a")],
+        },
+        Owned {
+            reads: vec![],
+            writes: vec![set("a"), set("d")],
+        },
+        Owned {
+            reads: vec![],
+            writes: vec![set("d")],
+        },
+    ];
+    let subset = greedy(batch.iter().map(Owned::footprint));
+    assert_eq!(subset.serial, [0, 2]);
+    assert_eq!(
+        subset.rejected[0].1,
+        Clash {
+            with: 0,
+            key: "a",
+            rule: Rule::WriteWrite
+        }
+    );
+}
+
+/// R{a}W{b}, R{b}W{c}, R{c}W{a}: each pair is fine alone, all three together are a cycle.
+#[test]
+fn a_three_way_read_cycle_loses_one() {
+    let step = |read, write| Owned {
+        reads: vec![Read::Key(read)],
+        writes: vec![set(write)],
+    };
+    let batch = [step("a", "d"), step("d", "f"), step("f", "a")];
+    let subset = greedy(batch.iter().map(Owned::footprint));
+    assert_eq!(subset.rejected.len(), 1);
+    assert_eq!(subset.rejected[0].1.rule, Rule::ReadWrite);
+}
+
+#[test]
+fn a_prefix_read_sees_creation_below_but_not_beside() {
+    let mut index = ConflictIndex::<&str, u8>::new();
+    let scan = [Read::Under("a/b")];
+    index.admit(
+        0,
+        Footprint {
+            reads: &scan,
+            writes: &[set("d")],
+        },
+    );
+    let reads = [Read::Key("d")];
+    let below = index.check(Footprint {
+        reads: &reads,
+        writes: &[set("a/b/new")],
+    });
+    assert_eq!(below.unwrap_err().rule, Rule::ReadWrite);
+    let beside = index.check(Footprint {
+        reads: &reads,
+        writes: &[set("a/bc")],
+    });
+    assert_eq!(beside, Ok(Position::Front));
+}

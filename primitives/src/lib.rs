@@ -1,0 +1,46 @@
+//! Coordination primitives for programs in which many workers read one state and propose changes to it.
+//!
+//! This crate knows nothing of agents, files or networks. It holds the parts that must be right under
+//! concurrency, or exact under any order, each usable alone:
+//!
+//! | you want to | use | progress |
+//! |---|---|---|
+//! | read one consistent state while others replace it | [`snapshot::SnapshotCell`] | reads and commits lock-free |
+//! | know which proposals can stand in one commit | [`conflict::ConflictIndex`] | single-threaded |
+//! | merge changes whose order must not matter | [`aggregate::Aggregator`] | single-threaded |
+//! | hand out work by urgency, without starvation | [`schedule::PriorityQueue`] | blocking, a short lock |
+//! | wait for one answer, on a thread or in a task | [`notify::oneshot`] | blocking, a short lock |
+//!
+//! # Example
+//! Two proposals that only add can stand in one commit; a third that overwrites cannot.
+//! ```
+//! use queenright_primitives::conflict::{Footprint, greedy};
+//! use queenright_primitives::proposal::{Mode, Write};
+//!
+//! let add = [Write { key: "visits", mode: Mode::Commutative("add") }];
+//! let set = [Write { key: "visits", mode: Mode::Exclusive }];
+//! let subset = greedy([&add, &add, &set].map(|writes| Footprint { reads: &[], writes: &writes[..] }));
+//! assert_eq!(subset.serial, [0, 1]);
+//! assert_eq!(subset.rejected[0].1.key, "visits");
+//! ```
+//!
+//! # When not to use it
+//! - One value behind one lock, rarely contended: a `Mutex` is simpler and as fast.
+//! - Reads that must never touch shared memory at all: `arc-swap`'s `Cache` does that today.
+//! - Readers that stall inside a borrow: [`snapshot`] says what that costs.
+//!
+//! # Features
+//! `loom` is for this workspace's model checks alone; see [`loom-tests`] in the repository.
+//!
+//! [`loom-tests`]: https://github.com/queenright/queenright/tree/main/loom-tests
+
+mod sync;
+
+pub mod aggregate;
+pub mod conflict;
+pub mod notify;
+pub mod proposal;
+pub mod schedule;
+pub mod snapshot;
+
+pub use snapshot::Version;
