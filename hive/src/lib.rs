@@ -1,1 +1,81 @@
+//! A commit engine for swarms of agents.
+//!
+//! Many agents read one consistent snapshot without locks and propose changes in parallel. A queen turns each batch
+//! of proposals into one atomic, explained, replayable commit.
+//!
+//! ```text
+//!   agents (any number of threads)                 the queen (one thread)
+//!   ┌───────────────┐  proposals: reads, writes   ┌─────────────────────────┐
+//!   │ read snapshot │ ──────────────────────────▶ │ order, judge, merge     │
+//!   │ compute       │                             │ one version per round   │
+//!   │ propose       │ ◀────────────────────────── │ one outcome per attempt │
+//!   └───────▲───────┘  outcome: winner, key, rule └───────────┬─────────────┘
+//!           └───────────── the next snapshot ─────────────────┘
+//! ```
+//!
+//! # In reading order
+//! - [`Hive`]: build one, [`propose`](Hive::propose), [`transact`](Hive::transact), or
+//!   [`spawn_all`](Hive::spawn_all) agents and [`run_until_settled`](Hive::run_until_settled).
+//! - [`Proposal`], [`Op`], [`Key`], [`Value`]: what is proposed. [`Outcome`]: what becomes of it.
+//! - [`Agent`], [`agent()`](agent()), [`View`]: who proposes, and how it reads and writes.
+//! - [`consensus`]: the decision as a pure function, and its replay from [`Hive::history`].
+//! - `packs` (feature): agents that resolve manifests; the `queenright` command (feature `cli`) is made of it.
+//!
+//! # Which call to use
+//! | you want to | use |
+//! |---|---|
+//! | change something from one place | [`Hive::transact`] |
+//! | send a change and go on | [`Hive::propose`], and wait or await its [`Ticket`] |
+//! | run many workers to a common result, the same each time | [`Hive::spawn_all`] and [`Hive::run_until_settled`] |
+//! | only read | [`Hive::snapshot`] |
+//!
+//! # Guarantees
+//! Commits are serializable; a round's verdicts depend only on snapshot, batch, policy and seed; each attempt gets exactly
+//! one outcome; each intent is committed at most once within the kept window. `docs/GUARANTEES.md` in the repository
+//! names the test of each.
+//!
+//! # When not to use it
+//! - One writer and some readers: `queenright_primitives::snapshot` alone is enough.
+//! - State larger than memory, or durable state: the commit log lives in memory in this version.
+//! - Agents that lie: faults are crashes here, not malice.
+//!
+//! # Features
+//! Nothing is on by default. `packs`: manifests and their resolution. `cli`: the `queenright` command (implies `packs`).
 
+#![forbid(unsafe_code)]
+
+mod agent;
+mod config;
+pub mod consensus;
+mod digest;
+mod error;
+mod hive;
+mod id;
+mod key;
+mod log;
+mod op;
+mod outcome;
+#[cfg(feature = "packs")]
+pub mod packs;
+mod proposal;
+pub mod requirement;
+mod state;
+mod ticket;
+mod value;
+
+pub use agent::{Agent, AgentError, Failure, FnAgent, Next, Settled, View, ViewError, agent};
+pub use config::HiveBuilder;
+pub use digest::Digest;
+pub use error::{HiveError, ProposeError, TransactError};
+pub use hive::Hive;
+pub use id::{AgentId, ProposalId};
+pub use key::{IntoKey, Key, KeyError, MAX_KEY_BYTES, MAX_KEY_DEPTH};
+pub use log::Record;
+pub use op::{Op, Operator, Refusal};
+pub use outcome::{Outcome, Rule, Winner};
+pub use proposal::{Hint, Precondition, Proposal, Read};
+pub use queenright_primitives::Version;
+pub use queenright_primitives::schedule::Class;
+pub use state::{BASE_AGENT, Entry, Snapshot, State};
+pub use ticket::Ticket;
+pub use value::{Finite, Number, Value};

@@ -1,0 +1,147 @@
+//! Agents: whoever reads a snapshot and proposes changes.
+
+mod settle;
+mod view;
+
+use std::error::Error;
+use std::fmt;
+
+use queenright_primitives::schedule::Class;
+
+pub(crate) use settle::Roster;
+pub use settle::{Failure, Settled};
+pub(crate) use view::Intent;
+pub use view::{View, ViewError};
+
+use crate::outcome::Outcome;
+
+/// A worker that reads one snapshot and may propose one change.
+///
+/// The hive runs it on any of its threads. If its proposal loses, it is run again on the newer snapshot, and
+/// [`Next`] says what happens after a run that was not in vain.
+pub trait Agent: Send {
+    /// Its name; unique in the hive.
+    fn name(&self) -> &str;
+
+    /// How urgent its proposals are.
+    fn class(&self) -> Class {
+        Class::Normal
+    }
+
+    /// Reads and writes through the view. What is written becomes one proposal: committed as a whole, or not at all.
+    ///
+    /// # Errors
+    /// An error stops the agent; nothing of this run is proposed. A panic counts as an error.
+    fn run(&mut self, view: &mut View) -> Result<Next, AgentError>;
+
+    /// Tells what became of the proposal of the last run.
+    fn outcome(&mut self, outcome: &Outcome) {
+        let _ = outcome;
+    }
+}
+
+/// When an agent is run again, if its proposal did not lose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Never: its work is done.
+    Done,
+    /// When something that it read in this run (or peeked at) is changed by another agent.
+    Watch,
+}
+
+/// Why an agent stopped.
+#[derive(Debug)]
+pub struct AgentError(Box<dyn Error + Send + Sync>);
+
+impl AgentError {
+    /// An error that says `message`.
+    pub fn new(message: impl Into<String>) -> Self {
+        AgentError(message.into().into())
+    }
+
+    /// What went wrong.
+    pub fn into_inner(self) -> Box<dyn Error + Send + Sync> {
+        self.0
+    }
+}
+
+impl fmt::Display for AgentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+// Not `Error` itself, so that any error turns into it by `?`.
+impl<E: Error + Send + Sync + 'static> From<E> for AgentError {
+    fn from(error: E) -> Self {
+        AgentError(Box::new(error))
+    }
+}
+
+/// An agent made of a closure.
+///
+/// ```
+/// use queenright::{Hive, Next, Op, agent};
+///
+/// let hive = Hive::builder().build()?;
+/// hive.spawn_all([1, 2, 3].map(|n| {
+///     agent(format!("adder-{n}"), move |view| {
+///         view.write("total", Op::add(n))?;
+///         Ok(Next::Done)
+///     })
+/// }))?;
+/// hive.run_until_settled(10)?;
+/// assert_eq!(hive.snapshot().get("total"), Some(&6.into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn agent<F>(name: impl Into<String>, run: F) -> FnAgent<F>
+where
+    F: FnMut(&mut View) -> Result<Next, AgentError> + Send,
+{
+    FnAgent {
+        name: name.into(),
+        class: Class::Normal,
+        run,
+    }
+}
+
+/// What [`agent`] makes.
+pub struct FnAgent<F> {
+    name: String,
+    class: Class,
+    run: F,
+}
+
+impl<F> FnAgent<F> {
+    /// Sets the priority class of its proposals.
+    #[must_use]
+    pub fn with_class(mut self, class: Class) -> Self {
+        self.class = class;
+        self
+    }
+}
+
+impl<F> Agent for FnAgent<F>
+where
+    F: FnMut(&mut View) -> Result<Next, AgentError> + Send,
+{
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn class(&self) -> Class {
+        self.class
+    }
+
+    fn run(&mut self, view: &mut View) -> Result<Next, AgentError> {
+        (self.run)(view)
+    }
+}
+
+impl<F> fmt::Debug for FnAgent<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FnAgent")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

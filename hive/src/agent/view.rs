@@ -1,0 +1,285 @@
+//! One run's window on the state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use queenright_primitives::Version;
+use queenright_primitives::schedule::Class;
+
+use crate::id::{AgentId, ProposalId};
+use crate::key::{IntoKey, Key, KeyError};
+use crate::op::{Op, Operator, Refusal};
+use crate::proposal::{Hint, Precondition, Proposal, Read};
+use crate::state::{Entry, Snapshot};
+use crate::value::Value;
+
+/// What one run of an agent reads and writes, on one snapshot.
+///
+/// Reads are recorded as they happen: if another agent changes what was read, this run's proposal loses and the agent
+/// runs again. [`peek`](View::peek) and [`peek_under`](View::peek_under) look without that promise; what they
+/// saw may have changed by the time the proposal is committed.
+pub struct View {
+    snapshot: Snapshot,
+    reads: BTreeSet<Read<Key>>,
+    peeks: BTreeSet<Read<Key>>,
+    preconditions: Vec<Precondition>,
+    writes: BTreeMap<Key, Op>,
+}
+
+impl View {
+    pub(crate) fn new(snapshot: Snapshot) -> Self {
+        View {
+            snapshot,
+            reads: BTreeSet::new(),
+            peeks: BTreeSet::new(),
+            preconditions: Vec::new(),
+            writes: BTreeMap::new(),
+        }
+    }
+
+    /// The version that this run sees.
+    pub fn version(&self) -> Version {
+        self.snapshot.version()
+    }
+
+    /// What a key holds, as this run has left it. Recorded as read.
+    ///
+    /// # Errors
+    /// [`ViewError`] if the text is no key.
+    pub fn get(&mut self, key: impl IntoKey) -> Result<Option<Value>, ViewError> {
+        let key = key.into_key()?;
+        let value = self.current(&key);
+        self.reads.insert(Read::Key(key));
+        Ok(value)
+    }
+
+    /// All entries at and below a prefix, as the snapshot has them. Recorded as read, so that an entry created or
+    /// removed there by another agent counts as a change.
+    ///
+    /// # Errors
+    /// [`ViewError`] if the text is neither a key nor empty.
+    pub fn under(&mut self, prefix: &str) -> Result<Vec<(Key, Value)>, ViewError> {
+        let found = self.snapshot.under(prefix);
+        let found = found
+            .map(|(key, entry)| (key.clone(), entry.value.clone()))
+            .collect();
+        self.reads.insert(Read::Under(prefix_key(prefix)?));
+        Ok(found)
+    }
+
+    /// What the snapshot holds under a key, with its origin, without a claim that it stays so.
+    ///
+    /// # Errors
+    /// [`ViewError`] if the text is no key.
+    pub fn peek(&mut self, key: impl IntoKey) -> Result<Option<&Entry>, ViewError> {
+        let key = key.into_key()?;
+        let entry = self.snapshot.entry(key.as_str());
+        self.peeks.insert(Read::Key(key));
+        Ok(entry)
+    }
+
+    /// All entries of the snapshot at and below a prefix, without a claim that they stay so.
+    ///
+    /// # Errors
+    /// [`ViewError`] if the text is neither a key nor empty.
+    pub fn peek_under(&mut self, prefix: &str) -> Result<Vec<(&Key, &Entry)>, ViewError> {
+        self.peeks.insert(Read::Under(prefix_key(prefix)?));
+        Ok(self.snapshot.under(prefix).collect())
+    }
+
+    /// The whole snapshot. Recorded as a read of everything.
+    pub fn snapshot(&mut self) -> &Snapshot {
+        self.reads.insert(Read::Under(Key::root()));
+        &self.snapshot
+    }
+
+    /// Writes a value.
+    ///
+    /// # Errors
+    /// [`ViewError`] if the text is no key.
+    pub fn set(&mut self, key: impl IntoKey, value: impl Into<Value>) -> Result<(), ViewError> {
+        self.write(key, Op::Set(value.into()))
+    }
+
+    /// Removes a key.
+    ///
+    /// # Errors
+    /// [`ViewError`] if the text is no key.
+    pub fn remove(&mut self, key: impl IntoKey) -> Result<(), ViewError> {
+        self.write(key, Op::Remove)
+    }
+
+    /// Adds an operation, on top of what this run already wrote to the key.
+    ///
+    /// # Errors
+    /// [`ViewError`] if the text is no key, or the operation is undefined on what the key holds as far as this
+    /// run can see; then it is not added.
+    pub fn write(&mut self, key: impl IntoKey, op: Op) -> Result<(), ViewError> {
+        let key = key.into_key()?;
+        let refused = |refusal| ViewError::Refused {
+            key: key.clone(),
+            refusal,
+        };
+        let op = match self.writes.get(&key) {
+            None => op,
+            Some(before) => then(before, &op).map_err(refused)?,
+        };
+        let stored = self.snapshot.get(key.as_str());
+        let checked = op.apply(stored).map(drop);
+        self.peeks.insert(Read::Key(key.clone()));
+        checked.map_err(refused)?;
+        self.writes.insert(key, op);
+        Ok(())
+    }
+
+    /// Adds a condition that must hold in the round that decides.
+    pub fn require(&mut self, precondition: Precondition) {
+        self.preconditions.push(precondition);
+    }
+
+    fn current(&self, key: &Key) -> Option<Value> {
+        let stored = self.snapshot.get(key.as_str());
+        match self.writes.get(key) {
+            None => stored.cloned(),
+            // `write` checked that the operation is defined here.
+            Some(op) => op.apply(stored).ok().flatten(),
+        }
+    }
+
+    /// The proposal of this run, if it wrote anything, and all that it looked at.
+    pub(crate) fn finish(
+        self,
+        agent: AgentId,
+        intent: &Intent,
+        class: Class,
+    ) -> (Option<Proposal>, Looked) {
+        let version = self.snapshot.version();
+        let looked: Vec<_> = self.reads.iter().chain(&self.peeks).cloned().collect();
+        let proposal = (!self.writes.is_empty()).then(|| Proposal {
+            id: intent.id.clone(),
+            attempt: intent.attempt,
+            agent,
+            base: version,
+            born: intent.born,
+            reads: self.reads,
+            preconditions: self.preconditions,
+            writes: self.writes.into_iter().collect(),
+            hint: Hint {
+                class,
+                deadline: None,
+            },
+        });
+        (proposal, looked)
+    }
+}
+
+/// Everything a run read or peeked at.
+pub(crate) type Looked = Vec<Read<Key>>;
+
+/// What the attempts at one thing share.
+#[derive(Clone, Debug)]
+pub(crate) struct Intent {
+    pub(crate) id: ProposalId,
+    pub(crate) attempt: u32,
+    pub(crate) born: Version,
+}
+
+fn prefix_key(prefix: &str) -> Result<Key, ViewError> {
+    match prefix {
+        "" => Ok(Key::root()),
+        _ => Ok(Key::new(prefix)?),
+    }
+}
+
+/// One operation that does what `before` and then `next` do.
+fn then(before: &Op, next: &Op) -> Result<Op, Refusal> {
+    let both = (before.operator(), next.operator());
+    match (before, next) {
+        (_, Op::Set(_) | Op::Remove) => Ok(next.clone()),
+        (Op::Set(value), _) => Ok(next.apply(Some(value))?.map_or(Op::Remove, Op::Set)),
+        (Op::Remove, _) => Ok(next.apply(None)?.map_or(Op::Remove, Op::Set)),
+        (
+            Op::Add {
+                by: a,
+                at_least,
+                at_most,
+            },
+            Op::Add {
+                by: b,
+                at_least: l,
+                at_most: m,
+            },
+        ) => {
+            let by = a
+                .checked_add(*b)
+                .ok_or(Refusal::Operators(both.0, both.1))?;
+            let at_least = (*at_least).max(*l);
+            let at_most = [*at_most, *m].into_iter().flatten().min();
+            Ok(Op::Add {
+                by,
+                at_least,
+                at_most,
+            })
+        }
+        _ if both.0 == both.1 && both.0 != Operator::Add => merged(before, next),
+        _ => Err(Refusal::Operators(both.0, both.1)),
+    }
+}
+
+/// Two operations whose merge is what applying the second to the first's value gives.
+fn merged(before: &Op, next: &Op) -> Result<Op, Refusal> {
+    let value = before
+        .apply(None)
+        .and_then(|value| next.apply(value.as_ref()))?;
+    Ok(match (next, value) {
+        (Op::Max(_), Some(value)) => Op::Max(value),
+        (Op::Min(_), Some(value)) => Op::Min(value),
+        (Op::Agree(_), Some(value)) => Op::Agree(value),
+        (Op::Union(_), Some(Value::Set(set))) => Op::Union(set),
+        (Op::Intersect(_), Some(Value::Set(set))) => Op::Intersect(set),
+        (Op::Constrain(_), Some(Value::Requirement(requirement))) => Op::Constrain(requirement),
+        _ => return Err(Refusal::Operators(before.operator(), next.operator())),
+    })
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View")
+            .field("version", &self.version().0)
+            .field("reads", &self.reads.len())
+            .field("writes", &self.writes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a view refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ViewError {
+    /// The text is no key.
+    Key(KeyError),
+    /// The operation is undefined on what the key holds.
+    Refused {
+        /// Which key.
+        key: Key,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+impl From<KeyError> for ViewError {
+    fn from(error: KeyError) -> Self {
+        ViewError::Key(error)
+    }
+}
+
+impl fmt::Display for ViewError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ViewError::Key(error) => error.fmt(f),
+            ViewError::Refused { key, refusal } => write!(f, "{key}: {refusal}"),
+        }
+    }
+}
+
+impl std::error::Error for ViewError {}

@@ -1,0 +1,123 @@
+//! How a hive is set up.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use crate::consensus::RoundPolicy;
+use crate::error::HiveError;
+use crate::hive::Hive;
+use crate::key::Key;
+use crate::value::Value;
+
+/// Describes a [`Hive`]; made by [`Hive::builder`].
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct HiveBuilder {
+    pub(crate) name: String,
+    pub(crate) seed: u64,
+    pub(crate) threads: Option<NonZeroUsize>,
+    pub(crate) base: Vec<(Key, Value)>,
+    pub(crate) max_batch: usize,
+    pub(crate) queue: usize,
+    pub(crate) max_attempts: u32,
+    pub(crate) keep_rounds: usize,
+    pub(crate) policy: RoundPolicy,
+    pub(crate) clock: Option<Arc<dyn Fn() -> u64 + Send + Sync>>,
+}
+
+impl Default for HiveBuilder {
+    fn default() -> Self {
+        HiveBuilder {
+            name: "hive".to_owned(),
+            seed: 0,
+            threads: None,
+            base: Vec::new(),
+            max_batch: 4096,
+            queue: 65_536,
+            max_attempts: 128,
+            keep_rounds: 1024,
+            policy: RoundPolicy::default(),
+            clock: None,
+        }
+    }
+}
+
+impl HiveBuilder {
+    /// Its name, for people. Default: `hive`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// What breaks ties in rounds. Default: 0.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// How many threads of its own run agents. Default: rayon's global pool.
+    pub fn threads(mut self, threads: NonZeroUsize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// The entries of version 0. Of two for one key, the later counts.
+    pub fn base(mut self, entries: impl IntoIterator<Item = (Key, Value)>) -> Self {
+        self.base = entries.into_iter().collect();
+        self
+    }
+
+    /// The most proposals that one round takes from the queue. Default: 4096.
+    pub fn max_batch(mut self, proposals: usize) -> Self {
+        self.max_batch = proposals;
+        self
+    }
+
+    /// The most proposals that wait for the queen. Default: 65,536.
+    pub fn queue(mut self, proposals: usize) -> Self {
+        self.queue = proposals;
+        self
+    }
+
+    /// How often [`Hive::transact`] tries. Default: 128.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// How many rounds [`Hive::history`] remembers. Default: 1024.
+    pub fn keep_rounds(mut self, rounds: usize) -> Self {
+        self.keep_rounds = rounds;
+        self
+    }
+
+    /// Limits, aging, and the window of history that proposals are judged by.
+    pub fn policy(mut self, policy: RoundPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The clock that deadlines are compared with: any number that never falls. Default: milliseconds since
+    /// the hive was built.
+    pub fn clock(mut self, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Starts the hive: its queen gets a thread.
+    ///
+    /// # Errors
+    /// [`HiveError::Start`] when the system refuses a thread.
+    pub fn build(self) -> Result<Hive, HiveError> {
+        Hive::start(self)
+    }
+}
+
+impl fmt::Debug for HiveBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HiveBuilder")
+            .field("name", &self.name)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,93 @@
+//! Which intents were answered, and how: so that nothing is committed twice.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use queenright_primitives::Version;
+
+use super::round::Verdicts;
+use crate::digest::{Digest, Feed, Sink, digest};
+use crate::id::ProposalId;
+use crate::outcome::Outcome;
+use crate::proposal::Proposal;
+
+/// What one intent was answered so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known {
+    /// The commit, if there was one. It answers every further attempt.
+    pub committed: Option<Outcome>,
+    /// The refused attempts, with the digest of what was sent. Each answers itself alone.
+    pub attempts: BTreeMap<u32, (Digest, Outcome)>,
+}
+
+impl Feed for Known {
+    fn feed(&self, sink: &mut Sink) {
+        self.committed.feed(sink);
+        sink.number(self.attempts.len() as u64);
+        for (attempt, (bytes, outcome)) in &self.attempts {
+            bytes.feed(sink.number(u64::from(*attempt)));
+            outcome.feed(sink);
+        }
+    }
+}
+
+/// The answers of the last rounds. An intent is remembered for `window` rounds after its last answer.
+#[derive(Debug, Default)]
+pub(crate) struct Intents {
+    known: HashMap<ProposalId, (Version, Known)>,
+    /// Which intents were answered in which round, oldest first.
+    answered: VecDeque<(Version, ProposalId)>,
+}
+
+impl Intents {
+    /// What is known of the intents of a batch.
+    pub(crate) fn of(&self, batch: &[Proposal]) -> BTreeMap<ProposalId, Known> {
+        batch
+            .iter()
+            .filter_map(|proposal| {
+                let (id, (_, known)) = self.known.get_key_value(&proposal.id)?;
+                Some((id.clone(), known.clone()))
+            })
+            .collect()
+    }
+
+    /// Remembers a round's answers, and forgets those older than `horizon`.
+    pub(crate) fn remember(
+        &mut self,
+        round: Version,
+        batch: &[Proposal],
+        verdicts: &Verdicts,
+        horizon: Version,
+    ) {
+        for (proposal, outcome) in batch.iter().zip(&verdicts.outcomes) {
+            let (last, known) = self.known.entry(proposal.id.clone()).or_default();
+            *last = round;
+            self.answered.push_back((round, proposal.id.clone()));
+            match outcome {
+                Outcome::Committed { .. } => known.committed = Some(outcome.clone()),
+                _ => {
+                    let answer = || (digest(proposal), outcome.clone());
+                    known
+                        .attempts
+                        .entry(proposal.attempt)
+                        .or_insert_with(answer);
+                }
+            }
+        }
+        while self
+            .answered
+            .front()
+            .is_some_and(|(version, _)| *version < horizon)
+        {
+            let Some((version, id)) = self.answered.pop_front() else {
+                break;
+            };
+            if self
+                .known
+                .get(&id)
+                .is_some_and(|(last, _)| *last == version)
+            {
+                self.known.remove(&id);
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Errors of the hive's own calls. What becomes of a proposal is an [`Outcome`], not an error.
+
+use std::fmt;
+
+use crate::agent::AgentError;
+use crate::id::AgentId;
+use crate::outcome::Outcome;
+use crate::proposal::Proposal;
+
+/// Why a call on a hive failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HiveError {
+    /// A thread could not be started.
+    Start(String),
+    /// An agent of this name exists, or the name is reserved.
+    NameTaken(AgentId),
+    /// The agents are running now.
+    Busy,
+    /// The queen has stopped.
+    Closed,
+}
+
+impl fmt::Display for HiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HiveError::Start(why) => write!(f, "the hive could not start a thread: {why}"),
+            HiveError::NameTaken(name) => {
+                write!(
+                    f,
+                    "an agent named `{name}` exists, or the name is reserved: choose another"
+                )
+            }
+            HiveError::Busy => f.write_str("the agents are running: wait until they have settled"),
+            HiveError::Closed => f.write_str("the queen has stopped, so nothing can be committed"),
+        }
+    }
+}
+
+impl std::error::Error for HiveError {}
+
+/// A proposal that was not taken, given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProposeError {
+    /// The queue is full.
+    Full(Box<Proposal>),
+    /// The queen has stopped.
+    Closed(Box<Proposal>),
+}
+
+impl ProposeError {
+    /// The proposal.
+    pub fn into_proposal(self) -> Proposal {
+        match self {
+            ProposeError::Full(proposal) | ProposeError::Closed(proposal) => *proposal,
+        }
+    }
+}
+
+impl fmt::Display for ProposeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ProposeError::Full(_) => "the queen's queue is full: wait with `propose`, or try later",
+            ProposeError::Closed(_) => "the queen has stopped, so nothing can be committed",
+        })
+    }
+}
+
+impl std::error::Error for ProposeError {}
+
+/// Why a transaction was not committed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TransactError {
+    /// The closure returned an error.
+    Aborted(AgentError),
+    /// It was refused in a way that no retry can mend.
+    Refused(Outcome),
+    /// Every attempt lost.
+    Exhausted {
+        /// How many were made.
+        attempts: u32,
+        /// What the last one was answered.
+        last: Outcome,
+    },
+    /// The queen has stopped.
+    Closed,
+}
+
+impl fmt::Display for TransactError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TransactError::Aborted(error) => error.fmt(f),
+            TransactError::Refused(outcome) => write!(f, "refused: {outcome}"),
+            TransactError::Exhausted { attempts, last } => {
+                write!(
+                    f,
+                    "lost {attempts} times, last: {last}; try again when there is less contention"
+                )
+            }
+            TransactError::Closed => HiveError::Closed.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TransactError {}

@@ -1,0 +1,327 @@
+//! The hive itself.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use queenright_primitives::Version;
+use queenright_primitives::schedule::{Class, PushError};
+use queenright_primitives::snapshot::SnapshotCell;
+
+use crate::agent::{Agent, AgentError, Intent, Roster, Settled, View};
+use crate::config::HiveBuilder;
+use crate::consensus::{Core, Intake, Queen, Submission};
+use crate::error::{HiveError, ProposeError, TransactError};
+use crate::id::AgentId;
+use crate::log::{MemoryLog, Record};
+use crate::outcome::Outcome;
+use crate::proposal::Proposal;
+use crate::state::{BASE_AGENT, Snapshot, State};
+use crate::ticket::Ticket;
+
+/// Who proposes the changes of [`Hive::transact`].
+pub(crate) const TRANSACT_AGENT: &str = "transact";
+
+/// Shared state with a queen who decides what is committed to it.
+///
+/// Any number of threads may use one hive. Dropping it refuses new proposals, decides those that are queued, and
+/// joins the queen's thread.
+///
+/// ```
+/// use queenright::{Hive, Op, Proposal};
+///
+/// let hive = Hive::builder().seed(7).build()?;
+/// let proposal = Proposal::on(&hive.snapshot(), "me", "first").write("answer", Op::Set(42.into()))?;
+/// assert!(hive.propose(proposal)?.wait().is_committed());
+/// assert_eq!(hive.snapshot().get("answer"), Some(&42.into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Hive {
+    name: String,
+    cell: Arc<SnapshotCell<State>>,
+    log: Arc<Mutex<MemoryLog>>,
+    intake: Arc<Intake>,
+    roster: Mutex<Roster>,
+    transactions: Mutex<u64>,
+    max_attempts: u32,
+    /// `None`: rayon's global pool.
+    pool: Option<rayon::ThreadPool>,
+    queen: Option<JoinHandle<()>>,
+}
+
+impl Hive {
+    /// Starts to describe a hive.
+    pub fn builder() -> HiveBuilder {
+        HiveBuilder::default()
+    }
+
+    pub(crate) fn start(config: HiveBuilder) -> Result<Hive, HiveError> {
+        let pool = match config.threads {
+            None => None,
+            Some(threads) => Some(
+                rayon::ThreadPoolBuilder::new()
+                    .num_threads(threads.get())
+                    .thread_name(|number| format!("queenright-worker-{number}"))
+                    .build()
+                    .map_err(|error| HiveError::Start(error.to_string()))?,
+            ),
+        };
+        let cell = Arc::new(SnapshotCell::new(State::base(config.base)));
+        let log = Arc::new(Mutex::new(MemoryLog::keeping(config.keep_rounds)));
+        let intake = Arc::new(Intake::bounded(config.queue));
+        let started = Instant::now();
+        let core = Core {
+            cell: Arc::clone(&cell),
+            log: Arc::clone(&log),
+            policy: config.policy,
+            seed: config.seed,
+            clock: config.clock.unwrap_or_else(|| {
+                Arc::new(move || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX))
+            }),
+            intents: Default::default(),
+        };
+        let queen = Queen::new(core, Arc::clone(&intake), config.max_batch);
+        let queen = std::thread::Builder::new()
+            .name("queenright-queen".to_owned())
+            .spawn(move || queen.run())
+            .map_err(|error| HiveError::Start(error.to_string()))?;
+        Ok(Hive {
+            name: config.name,
+            cell,
+            log,
+            intake,
+            roster: Mutex::default(),
+            transactions: Mutex::new(0),
+            max_attempts: config.max_attempts,
+            pool,
+            queen: Some(queen),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The current state. Lock-free, and never waits for the queen.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::published(self.cell.load())
+    }
+
+    /// The current version.
+    pub fn version(&self) -> Version {
+        self.cell.version()
+    }
+
+    /// The last rounds, oldest first: as many as [`HiveBuilder::keep_rounds`] says.
+    pub fn history(&self) -> Vec<Arc<Record>> {
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .records()
+    }
+
+    /// Hands a proposal to the queen, and waits while her queue is full.
+    ///
+    /// # Errors
+    /// [`ProposeError::Closed`] gives the proposal back when the queen has stopped.
+    pub fn propose(&self, proposal: Proposal) -> Result<Ticket, ProposeError> {
+        let (submission, receiver) = Submission::one(proposal);
+        self.intake.push(submission).map_err(given_back)?;
+        Ok(Ticket::new(receiver))
+    }
+
+    /// Hands a proposal to the queen if there is room in her queue.
+    ///
+    /// # Errors
+    /// [`ProposeError`] gives the proposal back.
+    pub fn try_propose(&self, proposal: Proposal) -> Result<Ticket, ProposeError> {
+        let (submission, receiver) = Submission::one(proposal);
+        self.intake.try_push(submission).map_err(given_back)?;
+        Ok(Ticket::new(receiver))
+    }
+
+    /// Adds agents. They run when [`run_until_settled`](Self::run_until_settled) is called next.
+    ///
+    /// # Errors
+    /// [`HiveError::NameTaken`] for the first agent whose name is taken or reserved (`base`, `transact`); the agents
+    /// before it are added. [`HiveError::Busy`] while `run_until_settled` runs, such as from inside an agent.
+    pub fn spawn_all<A: Agent + 'static>(
+        &self,
+        agents: impl IntoIterator<Item = A>,
+    ) -> Result<(), HiveError> {
+        let mut roster = self.roster()?;
+        let now = self.version();
+        for agent in agents {
+            if [BASE_AGENT, TRANSACT_AGENT].contains(&agent.name()) {
+                return Err(HiveError::NameTaken(agent.name().into()));
+            }
+            roster
+                .add(Box::new(agent), now)
+                .map_err(HiveError::NameTaken)?;
+        }
+        Ok(())
+    }
+
+    /// Runs agents in parallel, round after round, until none has anything left to do, or `limit` rounds were decided.
+    ///
+    /// Every woken agent is awaited, then their proposals are decided as one batch. So with the same agents, base and
+    /// seed the rounds are the same, whatever the threads do, as long as nobody else proposes meanwhile.
+    ///
+    /// # Errors
+    /// [`HiveError::Busy`] when it runs already; [`HiveError::Closed`] when the queen has stopped.
+    pub fn run_until_settled(&self, limit: u64) -> Result<Settled, HiveError> {
+        self.run_until_settled_with(limit, |_| ())
+    }
+
+    /// As [`run_until_settled`](Self::run_until_settled), calling `progress` after each round.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run_until_settled_with(
+        &self,
+        limit: u64,
+        mut progress: impl FnMut(&Snapshot),
+    ) -> Result<Settled, HiveError> {
+        let mut roster = self.roster()?;
+        let mut rounds = 0;
+        while rounds < limit && roster.woken() > 0 {
+            let snapshot = self.snapshot();
+            let members = &mut *roster;
+            let proposed = self.in_pool(|| members.run_woken(&snapshot));
+            if proposed.is_empty() {
+                continue; // Whoever was woken is done or watching now.
+            }
+            let answers = self.decide(proposed)?;
+            rounds += 1;
+            let now = self.snapshot();
+            roster.deliver(answers, &now);
+            progress(&now);
+        }
+        Ok(Settled {
+            rounds,
+            waiting: roster.woken(),
+            failed: roster.failures(),
+        })
+    }
+
+    fn decide(
+        &self,
+        proposed: Vec<(usize, Proposal)>,
+    ) -> Result<Vec<(usize, Proposal, Outcome)>, HiveError> {
+        let batch = proposed
+            .iter()
+            .map(|(_, proposal)| proposal.clone())
+            .collect();
+        let (submission, receivers) = Submission::round(batch);
+        self.intake
+            .push(submission)
+            .map_err(|_| HiveError::Closed)?;
+        proposed
+            .into_iter()
+            .zip(receivers)
+            .map(|((place, proposal), receiver)| {
+                let outcome = receiver.wait().map_err(|_| HiveError::Closed)?;
+                Ok((place, proposal, outcome))
+            })
+            .collect()
+    }
+
+    /// Reads and writes through a view, and commits what was written; on a conflict, again on the newer state.
+    ///
+    /// What `f` only read is one consistent snapshot. If it wrote nothing, nothing is proposed. `f` may run many
+    /// times, so it should have no effect besides.
+    ///
+    /// # Errors
+    /// [`TransactError`]: `f`'s own error (nothing was committed), a refusal that no retry can mend, or
+    /// [`HiveBuilder::max_attempts`] lost in a row.
+    pub fn transact<R>(
+        &self,
+        mut f: impl FnMut(&mut View) -> Result<R, AgentError>,
+    ) -> Result<R, TransactError> {
+        let number = {
+            let mut next = self
+                .transactions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *next += 1;
+            *next
+        };
+        let mut intent = Intent {
+            id: format!("{TRANSACT_AGENT}#{number}").into(),
+            attempt: 0,
+            born: self.version(),
+        };
+        loop {
+            let mut view = View::new(self.snapshot());
+            let value = f(&mut view).map_err(TransactError::Aborted)?;
+            let agent = AgentId::from(TRANSACT_AGENT);
+            let (proposal, _) = view.finish(agent, &intent, Class::Normal);
+            let Some(proposal) = proposal else {
+                return Ok(value);
+            };
+            let outcome = self
+                .propose(proposal)
+                .map_err(|_| TransactError::Closed)?
+                .wait();
+            intent.attempt += 1;
+            match outcome {
+                Outcome::Committed { .. } => return Ok(value),
+                outcome if !outcome.may_retry() => return Err(TransactError::Refused(outcome)),
+                last if intent.attempt >= self.max_attempts => {
+                    return Err(TransactError::Exhausted {
+                        attempts: intent.attempt,
+                        last,
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn roster(&self) -> Result<MutexGuard<'_, Roster>, HiveError> {
+        match self.roster.try_lock() {
+            Ok(roster) => Ok(roster),
+            // Agents' panics are caught, so a poisoned roster means that our own code panicked between agents.
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(HiveError::Busy),
+        }
+    }
+
+    fn in_pool<R: Send>(&self, run: impl FnOnce() -> R + Send) -> R {
+        match &self.pool {
+            Some(pool) => pool.install(run),
+            None => run(),
+        }
+    }
+}
+
+fn given_back(error: PushError<Submission>) -> ProposeError {
+    let full = matches!(error, PushError::Full(_));
+    let proposal = error.into_inner().into_proposal().map(Box::new);
+    match (full, proposal) {
+        (true, Some(proposal)) => ProposeError::Full(proposal),
+        (false, Some(proposal)) => ProposeError::Closed(proposal),
+        (_, None) => unreachable!("a submission of one holds one proposal"),
+    }
+}
+
+impl Drop for Hive {
+    fn drop(&mut self) {
+        self.intake.close();
+        if let Some(queen) = self.queen.take() {
+            // A panic of the queen was printed by the panic hook and closed all tickets; nothing is left to do.
+            drop(queen.join());
+        }
+    }
+}
+
+impl fmt::Debug for Hive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hive")
+            .field("name", &self.name)
+            .field("version", &self.version().0)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,42 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Record;
+use crate::digest::Digest;
+
+/// The last rounds, in memory.
+#[derive(Debug)]
+pub(crate) struct MemoryLog {
+    records: VecDeque<Arc<Record>>,
+    keep: usize,
+    head: Digest,
+}
+
+impl MemoryLog {
+    /// A log that keeps the last `keep` records.
+    pub(crate) fn keeping(keep: usize) -> Self {
+        MemoryLog {
+            records: VecDeque::new(),
+            keep,
+            head: Digest::default(),
+        }
+    }
+
+    /// The digest of the last record appended.
+    pub(crate) fn head(&self) -> Digest {
+        self.head
+    }
+
+    pub(crate) fn append(&mut self, record: Record) {
+        self.head = record.digest;
+        self.records.push_back(Arc::new(record));
+        while self.records.len() > self.keep {
+            self.records.pop_front();
+        }
+    }
+
+    /// The kept records, oldest first.
+    pub(crate) fn records(&self) -> Vec<Arc<Record>> {
+        self.records.iter().cloned().collect()
+    }
+}

@@ -1,0 +1,135 @@
+//! What an agent asks the queen to commit.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use queenright_primitives::Version;
+pub use queenright_primitives::proposal::Read;
+use queenright_primitives::schedule::Class;
+
+use crate::id::{AgentId, ProposalId};
+use crate::key::{IntoKey, Key, KeyError};
+use crate::op::Op;
+use crate::state::Snapshot;
+use crate::value::Value;
+
+/// How urgent a proposal is, and until when it is worth anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Hint {
+    /// Its priority class.
+    pub class: Class,
+    /// The time of the hive's clock after which it is refused as expired.
+    pub deadline: Option<u64>,
+}
+
+/// A condition on the snapshot of the round that decides.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Precondition {
+    /// The key holds exactly this value.
+    Equals(Key, Value),
+    /// The key holds something.
+    Exists(Key),
+    /// The key holds nothing.
+    Absent(Key),
+}
+
+impl Precondition {
+    /// The key it is about.
+    pub fn key(&self) -> &Key {
+        match self {
+            Precondition::Equals(key, _)
+            | Precondition::Exists(key)
+            | Precondition::Absent(key) => key,
+        }
+    }
+
+    /// Whether it holds when the key has this value.
+    pub fn holds(&self, found: Option<&Value>) -> bool {
+        match self {
+            Precondition::Equals(_, expected) => found == Some(expected),
+            Precondition::Exists(_) => found.is_some(),
+            Precondition::Absent(_) => found.is_none(),
+        }
+    }
+}
+
+impl fmt::Display for Precondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Precondition::Equals(key, value) => write!(f, "{key} = {value}"),
+            Precondition::Exists(key) => write!(f, "{key} exists"),
+            Precondition::Absent(key) => write!(f, "{key} is absent"),
+        }
+    }
+}
+
+/// A change that an agent proposes: all of it is committed, or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// The intent: all attempts at one thing share it, and at most one of them is committed.
+    pub id: ProposalId,
+    /// Which attempt at the intent this is.
+    pub attempt: u32,
+    /// Who proposes.
+    pub agent: AgentId,
+    /// The version it was computed from.
+    pub base: Version,
+    /// The version at which the intent was born; the same for all attempts.
+    pub born: Version,
+    /// What was read to compute it, absences included.
+    pub reads: BTreeSet<Read<Key>>,
+    /// What must hold in the round that decides.
+    pub preconditions: Vec<Precondition>,
+    /// One operation per key.
+    pub writes: Vec<(Key, Op)>,
+    /// When it should be served.
+    pub hint: Hint,
+}
+
+impl Proposal {
+    /// An empty first attempt, computed from `snapshot`.
+    pub fn on(snapshot: &Snapshot, agent: impl Into<AgentId>, id: impl Into<ProposalId>) -> Self {
+        Proposal {
+            id: id.into(),
+            attempt: 0,
+            agent: agent.into(),
+            base: snapshot.version(),
+            born: snapshot.version(),
+            reads: BTreeSet::new(),
+            preconditions: Vec::new(),
+            writes: Vec::new(),
+            hint: Hint::default(),
+        }
+    }
+
+    /// Adds an operation on a key.
+    ///
+    /// # Errors
+    /// [`KeyError`] if the text is no key. A key written twice is found when the proposal is decided.
+    pub fn write(mut self, key: impl IntoKey, op: Op) -> Result<Self, KeyError> {
+        self.writes.push((key.into_key()?, op));
+        Ok(self)
+    }
+
+    /// Adds an entry to the read set.
+    #[must_use]
+    pub fn read(mut self, read: Read<Key>) -> Self {
+        self.reads.insert(read);
+        self
+    }
+
+    /// Adds a precondition.
+    #[must_use]
+    pub fn require(mut self, precondition: Precondition) -> Self {
+        self.preconditions.push(precondition);
+        self
+    }
+
+    /// Sets the priority class.
+    #[must_use]
+    pub fn class(mut self, class: Class) -> Self {
+        self.hint.class = class;
+        self
+    }
+}
