@@ -183,11 +183,7 @@ impl Feed for Op {
         sink.text(self.operator().name());
         match self {
             Op::Remove => {}
-            Op::Add {
-                by,
-                at_least,
-                at_most,
-            } => {
+            Op::Add { by, at_least, at_most } => {
                 by.feed(sink);
                 at_least.feed(sink);
                 at_most.feed(sink);
@@ -261,9 +257,18 @@ impl Feed for Winner {
 impl Feed for Rule {
     fn feed(&self, sink: &mut Sink) {
         sink.text(self.name());
-        if let Rule::Refused(Refusal::Bound(bound)) = self {
-            bound.bound.feed(sink);
-            sink.0.update(&bound.reached.to_le_bytes());
+        match self {
+            Rule::Refused(Refusal::Bound(bound)) => {
+                bound.bound.feed(sink);
+                sink.0.update(&bound.reached.to_le_bytes());
+            }
+            Rule::Refused(Refusal::Kind { operator, found }) => {
+                sink.tag(1).text(operator.name()).text(found);
+            }
+            Rule::Refused(Refusal::Operators(a, b)) => {
+                sink.tag(2).text(a.name()).text(b.name());
+            }
+            _ => {}
         }
     }
 }
@@ -296,6 +301,13 @@ impl Feed for Outcome {
 impl Feed for State {
     fn feed(&self, sink: &mut Sink) {
         self.version.feed(sink);
+        self.horizon.feed(sink);
+        sink.number(self.removed.len() as u64);
+        for (key, gone) in &self.removed {
+            key.feed(sink);
+            gone.version.feed(sink);
+            gone.writer.feed(sink);
+        }
         sink.number(self.len() as u64);
         for (key, entry) in self.iter() {
             key.feed(sink);

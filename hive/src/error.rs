@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::agent::AgentError;
 use crate::id::AgentId;
+use crate::key::Key;
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;
 
@@ -19,6 +20,8 @@ pub enum HiveError {
     Busy,
     /// The queen has stopped.
     Closed,
+    /// A value of the base state is nested deeper than [`MAX_VALUE_DEPTH`](crate::MAX_VALUE_DEPTH).
+    TooDeep(Key),
 }
 
 impl fmt::Display for HiveError {
@@ -26,12 +29,10 @@ impl fmt::Display for HiveError {
         match self {
             HiveError::Start(why) => write!(f, "the hive could not start a thread: {why}"),
             HiveError::NameTaken(name) => {
-                write!(
-                    f,
-                    "an agent named `{name}` exists, or the name is reserved: choose another"
-                )
+                write!(f, "an agent named `{name}` exists, or the name is reserved: choose another")
             }
             HiveError::Busy => f.write_str("the agents are running: wait until they have settled"),
+            HiveError::TooDeep(key) => write!(f, "{key}: {TOO_DEEP}"),
             HiveError::Closed => f.write_str("the queen has stopped, so nothing can be committed"),
         }
     }
@@ -47,13 +48,20 @@ pub enum ProposeError {
     Full(Box<Proposal>),
     /// The queen has stopped.
     Closed(Box<Proposal>),
+    /// A value is nested deeper than [`MAX_VALUE_DEPTH`](crate::MAX_VALUE_DEPTH).
+    TooDeep(Box<Proposal>),
 }
+
+/// What is said of values that are nested too deeply.
+pub(crate) const TOO_DEEP: &str = "the value is nested more than 64 levels deep: flatten it";
 
 impl ProposeError {
     /// The proposal.
     pub fn into_proposal(self) -> Proposal {
         match self {
-            ProposeError::Full(proposal) | ProposeError::Closed(proposal) => *proposal,
+            ProposeError::Full(proposal)
+            | ProposeError::Closed(proposal)
+            | ProposeError::TooDeep(proposal) => *proposal,
         }
     }
 }
@@ -63,6 +71,7 @@ impl fmt::Display for ProposeError {
         f.write_str(match self {
             ProposeError::Full(_) => "the queen's queue is full: wait with `propose`, or try later",
             ProposeError::Closed(_) => "the queen has stopped, so nothing can be committed",
+            ProposeError::TooDeep(_) => TOO_DEEP,
         })
     }
 }
@@ -76,13 +85,13 @@ pub enum TransactError {
     /// The closure returned an error.
     Aborted(AgentError),
     /// It was refused in a way that no retry can mend.
-    Refused(Outcome),
+    Refused(Box<Outcome>),
     /// Every attempt lost.
     Exhausted {
         /// How many were made.
         attempts: u32,
         /// What the last one was answered.
-        last: Outcome,
+        last: Box<Outcome>,
     },
     /// The queen has stopped.
     Closed,

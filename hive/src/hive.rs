@@ -19,6 +19,7 @@ use crate::outcome::Outcome;
 use crate::proposal::Proposal;
 use crate::state::{BASE_AGENT, Snapshot, State};
 use crate::ticket::Ticket;
+use crate::value::Value;
 
 /// Who proposes the changes of [`Hive::transact`].
 pub(crate) const TRANSACT_AGENT: &str = "transact";
@@ -67,6 +68,9 @@ impl Hive {
                     .map_err(|error| HiveError::Start(error.to_string()))?,
             ),
         };
+        if let Some((key, _)) = config.base.iter().find(|(_, value)| !value.is_shallow()) {
+            return Err(HiveError::TooDeep(key.clone()));
+        }
         let cell = Arc::new(SnapshotCell::new(State::base(config.base)));
         let log = Arc::new(Mutex::new(MemoryLog::keeping(config.keep_rounds)));
         let intake = Arc::new(Intake::bounded(config.queue));
@@ -116,17 +120,16 @@ impl Hive {
 
     /// The last rounds, oldest first: as many as [`HiveBuilder::keep_rounds`] says.
     pub fn history(&self) -> Vec<Arc<Record>> {
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .records()
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).records()
     }
 
     /// Hands a proposal to the queen, and waits while her queue is full.
     ///
     /// # Errors
-    /// [`ProposeError::Closed`] gives the proposal back when the queen has stopped.
+    /// [`ProposeError`] gives the proposal back: `Closed` when the queen has stopped, `TooDeep` when a value is nested
+    /// too deeply.
     pub fn propose(&self, proposal: Proposal) -> Result<Ticket, ProposeError> {
+        let proposal = checked(proposal)?;
         let (submission, receiver) = Submission::one(proposal);
         self.intake.push(submission).map_err(given_back)?;
         Ok(Ticket::new(receiver))
@@ -137,6 +140,7 @@ impl Hive {
     /// # Errors
     /// [`ProposeError`] gives the proposal back.
     pub fn try_propose(&self, proposal: Proposal) -> Result<Ticket, ProposeError> {
+        let proposal = checked(proposal)?;
         let (submission, receiver) = Submission::one(proposal);
         self.intake.try_push(submission).map_err(given_back)?;
         Ok(Ticket::new(receiver))
@@ -157,9 +161,7 @@ impl Hive {
             if [BASE_AGENT, TRANSACT_AGENT].contains(&agent.name()) {
                 return Err(HiveError::NameTaken(agent.name().into()));
             }
-            roster
-                .add(Box::new(agent), now)
-                .map_err(HiveError::NameTaken)?;
+            roster.add(Box::new(agent), now).map_err(HiveError::NameTaken)?;
         }
         Ok(())
     }
@@ -172,58 +174,57 @@ impl Hive {
     /// # Errors
     /// [`HiveError::Busy`] when it runs already; [`HiveError::Closed`] when the queen has stopped.
     pub fn run_until_settled(&self, limit: u64) -> Result<Settled, HiveError> {
-        self.run_until_settled_with(limit, |_| ())
+        self.run_until_settled_with(limit, |_, _| ())
     }
 
-    /// As [`run_until_settled`](Self::run_until_settled), calling `progress` after each round.
+    /// As [`run_until_settled`](Self::run_until_settled), calling `progress` after each round with the new state and
+    /// the number of agents that still have something to do.
     ///
     /// # Errors
     /// As there.
     pub fn run_until_settled_with(
         &self,
         limit: u64,
-        mut progress: impl FnMut(&Snapshot),
+        mut progress: impl FnMut(&Snapshot, usize),
     ) -> Result<Settled, HiveError> {
         let mut roster = self.roster()?;
         let mut rounds = 0;
-        while rounds < limit && roster.woken() > 0 {
+        while rounds < limit {
             let snapshot = self.snapshot();
+            // Somebody else may have changed what an agent watches, before this call or since the last round.
+            roster.wake_on_change(&snapshot);
+            if roster.woken() == 0 {
+                break;
+            }
             let members = &mut *roster;
             let proposed = self.in_pool(|| members.run_woken(&snapshot));
             if proposed.is_empty() {
                 continue; // Whoever was woken is done or watching now.
             }
-            let answers = self.decide(proposed)?;
+            let answers = self.decide(proposed);
+            let closed = answers.iter().any(|(.., outcome)| *outcome == Outcome::CommitUnknown);
             rounds += 1;
             let now = self.snapshot();
             roster.deliver(answers, &now);
-            progress(&now);
+            if closed {
+                return Err(HiveError::Closed);
+            }
+            progress(&now, roster.woken());
         }
-        Ok(Settled {
-            rounds,
-            waiting: roster.woken(),
-            failed: roster.failures(),
-        })
+        Ok(Settled { rounds, waiting: roster.woken(), failed: roster.failures() })
     }
 
-    fn decide(
-        &self,
-        proposed: Vec<(usize, Proposal)>,
-    ) -> Result<Vec<(usize, Proposal, Outcome)>, HiveError> {
-        let batch = proposed
-            .iter()
-            .map(|(_, proposal)| proposal.clone())
-            .collect();
+    fn decide(&self, proposed: Vec<(usize, Proposal)>) -> Vec<(usize, Proposal, Outcome)> {
+        let batch = proposed.iter().map(|(_, proposal)| proposal.clone()).collect();
         let (submission, receivers) = Submission::round(batch);
-        self.intake
-            .push(submission)
-            .map_err(|_| HiveError::Closed)?;
+        // If the queen stops, each proposer is told that it is not known, and fails.
+        drop(self.intake.push(submission));
         proposed
             .into_iter()
             .zip(receivers)
             .map(|((place, proposal), receiver)| {
-                let outcome = receiver.wait().map_err(|_| HiveError::Closed)?;
-                Ok((place, proposal, outcome))
+                let outcome = receiver.wait().unwrap_or(Outcome::CommitUnknown);
+                (place, proposal, outcome)
             })
             .collect()
     }
@@ -240,19 +241,17 @@ impl Hive {
         &self,
         mut f: impl FnMut(&mut View) -> Result<R, AgentError>,
     ) -> Result<R, TransactError> {
-        let number = {
-            let mut next = self
-                .transactions
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+        let fresh = || {
+            let mut next = self.transactions.lock().unwrap_or_else(PoisonError::into_inner);
             *next += 1;
-            *next
+            Intent {
+                id: format!("{TRANSACT_AGENT}#{next}").into(),
+                attempt: 0,
+                born: self.version(),
+            }
         };
-        let mut intent = Intent {
-            id: format!("{TRANSACT_AGENT}#{number}").into(),
-            attempt: 0,
-            born: self.version(),
-        };
+        let mut intent = fresh();
+        let mut attempts = 0;
         loop {
             let mut view = View::new(self.snapshot());
             let value = f(&mut view).map_err(TransactError::Aborted)?;
@@ -261,20 +260,19 @@ impl Hive {
             let Some(proposal) = proposal else {
                 return Ok(value);
             };
-            let outcome = self
-                .propose(proposal)
-                .map_err(|_| TransactError::Closed)?
-                .wait();
+            let outcome = self.propose(proposal).map_err(|_| TransactError::Closed)?.wait();
             intent.attempt += 1;
+            attempts += 1;
             match outcome {
                 Outcome::Committed { .. } => return Ok(value),
-                outcome if !outcome.may_retry() => return Err(TransactError::Refused(outcome)),
-                last if intent.attempt >= self.max_attempts => {
-                    return Err(TransactError::Exhausted {
-                        attempts: intent.attempt,
-                        last,
-                    });
+                outcome if !outcome.may_retry() => {
+                    return Err(TransactError::Refused(Box::new(outcome)));
                 }
+                last if attempts >= self.max_attempts => {
+                    return Err(TransactError::Exhausted { attempts, last: Box::new(last) });
+                }
+                // None of its attempts was committed, so that a new intent doubles nothing.
+                Outcome::TooOld { .. } => intent = fresh(),
                 _ => {}
             }
         }
@@ -297,6 +295,13 @@ impl Hive {
     }
 }
 
+/// Refuses values that could overflow the stack of whoever walks them, before the queen has to.
+fn checked(proposal: Proposal) -> Result<Proposal, ProposeError> {
+    let flat = proposal.writes.iter().all(|(_, op)| op.is_shallow())
+        && proposal.preconditions.iter().all(|p| p.value().is_none_or(Value::is_shallow));
+    if flat { Ok(proposal) } else { Err(ProposeError::TooDeep(Box::new(proposal))) }
+}
+
 fn given_back(error: PushError<Submission>) -> ProposeError {
     let full = matches!(error, PushError::Full(_));
     let proposal = error.into_inner().into_proposal().map(Box::new);
@@ -312,7 +317,10 @@ impl Drop for Hive {
         self.intake.close();
         if let Some(queen) = self.queen.take() {
             // A panic of the queen was printed by the panic hook and closed all tickets; nothing is left to do.
-            drop(queen.join());
+            // The last handle may be dropped by a waker, on the queen's own thread.
+            if queen.thread().id() != std::thread::current().id() {
+                drop(queen.join());
+            }
         }
     }
 }

@@ -80,10 +80,7 @@ fn check(path: &str) -> Result<(), KeyError> {
         return Ok(());
     };
     let shown: String = path.chars().take(60).collect();
-    Err(KeyError {
-        key: shown,
-        problem,
-    })
+    Err(KeyError { key: shown, problem })
 }
 
 impl Borrow<str> for Key {
@@ -149,12 +146,7 @@ pub struct KeyError {
 
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "`{}` is no key: {}",
-            self.key.escape_debug(),
-            self.problem
-        )
+        write!(f, "`{}` is no key: {}", self.key.escape_debug(), self.problem)
     }
 }
 

@@ -78,4 +78,4 @@ pub use queenright_primitives::Version;
 pub use queenright_primitives::schedule::Class;
 pub use state::{BASE_AGENT, Entry, Snapshot, State};
 pub use ticket::Ticket;
-pub use value::{Finite, Number, Value};
+pub use value::{Finite, MAX_VALUE_DEPTH, Number, Value};

@@ -49,11 +49,7 @@ pub enum Op {
 impl Op {
     /// Adds `by` without bounds.
     pub fn add(by: i64) -> Op {
-        Op::Add {
-            by,
-            at_least: None,
-            at_most: None,
-        }
+        Op::Add { by, at_least: None, at_most: None }
     }
 
     /// Adds the elements to a set.
@@ -85,11 +81,7 @@ impl Op {
     pub(crate) fn delta(&self) -> Option<Delta> {
         Some(match self {
             Op::Set(_) | Op::Remove => return None,
-            Op::Add {
-                by,
-                at_least,
-                at_most,
-            } => {
+            Op::Add { by, at_least, at_most } => {
                 let sum = Sum::of(*by);
                 let sum = at_least.map_or(sum, |bound| sum.at_least(bound));
                 Delta::Sum(at_most.map_or(sum, |bound| sum.at_most(bound)))
@@ -117,6 +109,17 @@ impl Op {
         }
     }
 
+    /// Whether its values are nested at most [`MAX_VALUE_DEPTH`](crate::MAX_VALUE_DEPTH) levels deep.
+    pub(crate) fn is_shallow(&self) -> bool {
+        match self {
+            Op::Set(value) | Op::Max(value) | Op::Min(value) | Op::Agree(value) => {
+                value.is_shallow()
+            }
+            Op::Union(values) | Op::Intersect(values) => values.iter().all(Value::is_shallow),
+            Op::Remove | Op::Add { .. } | Op::Constrain(_) => true,
+        }
+    }
+
     /// Roughly the bytes it carries, for limits.
     pub(crate) fn bytes(&self) -> usize {
         match self {
@@ -134,11 +137,7 @@ impl fmt::Display for Op {
         let name = self.operator();
         match self {
             Op::Remove => write!(f, "{name}"),
-            Op::Add {
-                by,
-                at_least,
-                at_most,
-            } => {
+            Op::Add { by, at_least, at_most } => {
                 write!(f, "{name} {by}")?;
                 at_least.map_or(Ok(()), |bound| write!(f, ", at least {bound}"))?;
                 at_most.map_or(Ok(()), |bound| write!(f, ", at most {bound}"))
@@ -292,10 +291,7 @@ impl Delta {
     }
 
     fn undefined_on(&self, found: &Value) -> Refusal {
-        Refusal::Kind {
-            operator: self.operator(),
-            found: found.kind(),
-        }
+        Refusal::Kind { operator: self.operator(), found: found.kind() }
     }
 
     /// The key's value after this change.
@@ -334,9 +330,7 @@ impl Delta {
                 }
             }
             (Delta::Constrain(Narrow(asked)), Value::Requirement(held)) => {
-                let both = asked
-                    .meet(&Admitted(held.as_ref().clone()))
-                    .ok_or(Refusal::Empty)?;
+                let both = asked.meet(&Admitted(held.as_ref().clone())).ok_or(Refusal::Empty)?;
                 Ok(Value::from(both.0))
             }
             _ => Err(self.undefined_on(stored)),
@@ -414,16 +408,8 @@ mod tests {
         let versions =
             prop::sample::select(vec!["^1", ">=1.2, <2", "=1.3.0", ">1.0.0-a", "<1.1", "*"]);
         prop_oneof![
-            (
-                (-3i64..4),
-                prop::option::of(-2i64..1),
-                prop::option::of(0i64..4)
-            )
-                .prop_map(|(by, at_least, at_most)| Op::Add {
-                    by,
-                    at_least,
-                    at_most
-                }),
+            ((-3i64..4), prop::option::of(-2i64..1), prop::option::of(0i64..4))
+                .prop_map(|(by, at_least, at_most)| Op::Add { by, at_least, at_most }),
             value.clone().prop_map(Op::Max),
             value.clone().prop_map(Op::Min),
             value.prop_map(Op::Agree),
@@ -463,14 +449,8 @@ mod tests {
     #[test]
     fn an_operator_is_refused_where_it_is_undefined() {
         let text = Value::from("x");
-        assert!(matches!(
-            Op::add(1).apply(Some(&text)),
-            Err(Refusal::Kind { .. })
-        ));
-        assert_eq!(
-            Op::Agree(1.into()).apply(Some(&2.into())),
-            Err(Refusal::Disagree)
-        );
+        assert!(matches!(Op::add(1).apply(Some(&text)), Err(Refusal::Kind { .. })));
+        assert_eq!(Op::Agree(1.into()).apply(Some(&2.into())), Err(Refusal::Disagree));
         assert_eq!(requirement(">2, <1").apply(None), Err(Refusal::Empty));
         let (low, high) = (requirement("^1"), requirement("^2"));
         let held = low.apply(None).unwrap();

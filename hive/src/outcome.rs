@@ -104,10 +104,7 @@ impl fmt::Display for Outcome {
                 }
             }
             Outcome::TooOld { horizon } => {
-                write!(
-                    f,
-                    "computed from a version before {horizon}, whose history is gone"
-                )
+                write!(f, "computed from a version before {horizon}, whose history is gone")
             }
             Outcome::Expired => f.write_str("its deadline has passed"),
             Outcome::LimitReached { what } => write!(f, "too large: {what}"),

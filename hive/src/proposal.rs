@@ -44,6 +44,14 @@ impl Precondition {
         }
     }
 
+    /// The value it asks for.
+    pub(crate) fn value(&self) -> Option<&Value> {
+        match self {
+            Precondition::Equals(_, value) => Some(value),
+            Precondition::Exists(_) | Precondition::Absent(_) => None,
+        }
+    }
+
     /// Whether it holds when the key has this value.
     pub fn holds(&self, found: Option<&Value>) -> bool {
         match self {

@@ -107,10 +107,7 @@ impl Requirement {
     /// to start from its first element or from `None`.
     #[must_use]
     pub fn any() -> Self {
-        Self {
-            releases: Some(Span::ALL),
-            prereleases: BTreeMap::new(),
-        }
+        Self { releases: Some(Span::ALL), prereleases: BTreeMap::new() }
     }
 
     /// Reads one requirement as [`VersionReq::parse`] does, with the same
@@ -182,26 +179,19 @@ impl Requirement {
     #[must_use]
     pub fn from_req(req: &VersionReq) -> Self {
         let accepted: Vec<_> = req.comparators.iter().map(Accepted::by).collect();
-        let releases = accepted
-            .iter()
-            .try_fold(Span::ALL, |span, one| span.intersect(one.releases()?));
+        let releases =
+            accepted.iter().try_fold(Span::ALL, |span, one| span.intersect(one.releases()?));
         let prereleases = req
             .comparators
             .iter()
             .filter_map(eligible)
             .filter_map(|at| Some((at, common_prereleases(&accepted, at)?)))
             .collect();
-        Self {
-            releases,
-            prereleases,
-        }
+        Self { releases, prereleases }
     }
 
     fn none() -> Self {
-        Self {
-            releases: None,
-            prereleases: BTreeMap::new(),
-        }
+        Self { releases: None, prereleases: BTreeMap::new() }
     }
 
     /// Whether no version satisfies it.
@@ -418,10 +408,7 @@ struct Span {
 }
 
 impl Span {
-    const ALL: Self = Self {
-        lo: FIRST,
-        hi: LAST,
-    };
+    const ALL: Self = Self { lo: FIRST, hi: LAST };
 
     fn new(lo: Triple, hi: Triple) -> Option<Self> {
         (lo <= hi).then_some(Self { lo, hi })
@@ -440,10 +427,7 @@ impl Span {
     }
 
     fn hull(self, other: Self) -> Self {
-        Self {
-            lo: self.lo.min(other.lo),
-            hi: self.hi.max(other.hi),
-        }
+        Self { lo: self.lo.min(other.lo), hi: self.hi.max(other.hi) }
     }
 
     fn above(self) -> Option<Self> {
@@ -476,13 +460,7 @@ fn triple(version: &Version) -> Triple {
 }
 
 fn version((major, minor, patch): Triple, pre: Prerelease) -> Version {
-    Version {
-        major,
-        minor,
-        patch,
-        pre,
-        build: BuildMetadata::EMPTY,
-    }
+    Version { major, minor, patch, pre, build: BuildMetadata::EMPTY }
 }
 
 /// The prereleases of one triple with `from <= pre < until`; never empty.
@@ -525,11 +503,7 @@ fn least_prerelease() -> Prerelease {
 /// `a.0` for `a`; nothing lies between. Nothing follows a release (the empty
 /// prerelease), which therefore stands for itself as a bound.
 fn successor(pre: &Prerelease) -> Prerelease {
-    if pre.is_empty() {
-        Prerelease::EMPTY
-    } else {
-        valid(&format!("{pre}.0"))
-    }
+    if pre.is_empty() { Prerelease::EMPTY } else { valid(&format!("{pre}.0")) }
 }
 
 /// Only for text that is valid by construction: the fallback is never taken,
@@ -599,9 +573,7 @@ impl Accepted {
 
 /// The prereleases of a triple that all comparators accept.
 fn common_prereleases(accepted: &[Accepted], at: Triple) -> Option<PreRange> {
-    accepted.iter().try_fold(PreRange::all()?, |range, one| {
-        range.intersect(&one.prereleases(at)?)
-    })
+    accepted.iter().try_fold(PreRange::all()?, |range, one| range.intersect(&one.prereleases(at)?))
 }
 
 /// The triple of which rule 2 lets this comparator admit prereleases.
@@ -615,11 +587,7 @@ fn is_full(comparator: &Comparator) -> bool {
 }
 
 fn written_prerelease(comparator: &Comparator) -> Prerelease {
-    if is_full(comparator) {
-        comparator.pre.clone()
-    } else {
-        Prerelease::EMPTY
-    }
+    if is_full(comparator) { comparator.pre.clone() } else { Prerelease::EMPTY }
 }
 
 fn named(comparator: &Comparator) -> Span {
@@ -629,10 +597,7 @@ fn named(comparator: &Comparator) -> Span {
         let (minor, patch) = (minor.unwrap_or(with), patch.unwrap_or(with));
         (comparator.major, minor, patch)
     };
-    Span {
-        lo: filled(0),
-        hi: filled(MAX),
-    }
+    Span { lo: filled(0), hi: filled(MAX) }
 }
 
 fn tilde_end(comparator: &Comparator) -> Triple {
@@ -658,45 +623,27 @@ struct Edge {
 
 impl Edge {
     fn nothing() -> Self {
-        Self {
-            release: false,
-            pres: None,
-        }
+        Self { release: false, pres: None }
     }
 
     fn equal(pre: &Prerelease) -> Self {
-        Self {
-            release: pre.is_empty(),
-            pres: PreRange::new(pre.clone(), successor(pre)),
-        }
+        Self { release: pre.is_empty(), pres: PreRange::new(pre.clone(), successor(pre)) }
     }
 
     fn greater(pre: &Prerelease) -> Self {
-        Self {
-            release: !pre.is_empty(),
-            pres: PreRange::new(successor(pre), Prerelease::EMPTY),
-        }
+        Self { release: !pre.is_empty(), pres: PreRange::new(successor(pre), Prerelease::EMPTY) }
     }
 
     fn at_least(pre: &Prerelease) -> Self {
-        Self {
-            release: true,
-            pres: PreRange::new(pre.clone(), Prerelease::EMPTY),
-        }
+        Self { release: true, pres: PreRange::new(pre.clone(), Prerelease::EMPTY) }
     }
 
     fn less(pre: &Prerelease) -> Self {
-        Self {
-            release: false,
-            pres: PreRange::new(least_prerelease(), pre.clone()),
-        }
+        Self { release: false, pres: PreRange::new(least_prerelease(), pre.clone()) }
     }
 
     fn at_most(pre: &Prerelease) -> Self {
-        Self {
-            release: pre.is_empty(),
-            pres: PreRange::new(least_prerelease(), successor(pre)),
-        }
+        Self { release: pre.is_empty(), pres: PreRange::new(least_prerelease(), successor(pre)) }
     }
 }
 

@@ -59,14 +59,8 @@ impl State {
             writer: writer.clone(),
             operator: Operator::Set,
         };
-        let entries = entries
-            .into_iter()
-            .map(|(key, value)| (key, entry(value)))
-            .collect();
-        State {
-            entries,
-            ..State::default()
-        }
+        let entries = entries.into_iter().map(|(key, value)| (key, entry(value))).collect();
+        State { entries, ..State::default() }
     }
 
     /// Which version this is.
@@ -115,14 +109,8 @@ impl State {
     ) -> Option<(Version, &AgentId)> {
         match read {
             Read::Key(key) => {
-                let written = self
-                    .entries
-                    .get(key)
-                    .map(|entry| (entry.version, &entry.writer));
-                let removed = self
-                    .removed
-                    .get(key)
-                    .map(|gone| (gone.version, &gone.writer));
+                let written = self.entries.get(key).map(|entry| (entry.version, &entry.writer));
+                let removed = self.removed.get(key).map(|gone| (gone.version, &gone.writer));
                 written.or(removed).filter(|(version, _)| *version > since)
             }
             Read::Under(prefix) => {
@@ -130,10 +118,7 @@ impl State {
                 let written = under(&self.entries, prefix).map(|(_, e)| (e.version, &e.writer));
                 let removed =
                     under(&self.removed, prefix).map(|(_, gone)| (gone.version, &gone.writer));
-                written
-                    .chain(removed)
-                    .filter(|(version, _)| *version > since)
-                    .max_by_key(|c| c.0)
+                written.chain(removed).filter(|(version, _)| *version > since).max_by_key(|c| c.0)
             }
         }
     }
@@ -222,10 +207,7 @@ mod tests {
         let keys = ["a", "a-b", "a.c", "a/b", "a/b/c", "a0", "ab", "b"];
         let state = State::base(keys.map(|k| (key(k), Value::from(1))));
         let found = |prefix: &str| -> Vec<String> {
-            state
-                .under(prefix)
-                .map(|(key, _)| key.to_string())
-                .collect()
+            state.under(prefix).map(|(key, _)| key.to_string()).collect()
         };
         assert_eq!(found("a"), ["a", "a/b", "a/b/c"]);
         assert_eq!(found("a/b"), ["a/b", "a/b/c"]);
@@ -235,14 +217,8 @@ mod tests {
 
     #[test]
     fn a_removed_key_counts_as_changed() {
-        let mut state = State {
-            version: Version(3),
-            ..State::default()
-        };
-        let gone = Removal {
-            version: Version(3),
-            writer: "x".into(),
-        };
+        let mut state = State { version: Version(3), ..State::default() };
+        let gone = Removal { version: Version(3), writer: "x".into() };
         state.removed.insert(key("a/b"), gone);
         for read in [Read::Key(key("a/b")), Read::Under(key("a"))] {
             assert!(state.changed_since(&read, Version(2)).is_some());

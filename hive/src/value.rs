@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use crate::requirement::Requirement;
 
+/// How deeply lists, sets and maps may be nested in a proposal.
+pub const MAX_VALUE_DEPTH: usize = 64;
+
 /// What a key holds. Cloning costs at most a reference count.
 ///
 /// Values have one total order: by kind (boolean, number, text, list, set, map, requirement), then by content;
@@ -80,20 +83,32 @@ impl Value {
         }
     }
 
-    /// Roughly the bytes it holds, for limits.
+    /// Whether it is nested at most [`MAX_VALUE_DEPTH`] levels deep.
+    pub(crate) fn is_shallow(&self) -> bool {
+        fn within(value: &Value, levels: usize) -> bool {
+            let Some(below) = levels.checked_sub(1) else { return false };
+            match value {
+                Value::List(list) => list.iter().all(|value| within(value, below)),
+                Value::Set(set) => set.iter().all(|value| within(value, below)),
+                Value::Map(map) => map.values().all(|value| within(value, below)),
+                _ => true,
+            }
+        }
+        within(self, MAX_VALUE_DEPTH)
+    }
+
+    /// Roughly the bytes it holds, for limits; an empty value is not free.
     pub(crate) fn bytes(&self) -> usize {
-        match self {
-            Value::Bool(_) => 1,
-            Value::Number(_) => 8,
+        const EACH: usize = 16;
+        let content = match self {
+            Value::Bool(_) | Value::Number(_) => 0,
             Value::Text(text) => text.len(),
             Value::List(list) => list.iter().map(Value::bytes).sum(),
             Value::Set(set) => set.iter().map(Value::bytes).sum(),
-            Value::Map(map) => map
-                .iter()
-                .map(|(name, value)| name.len() + value.bytes())
-                .sum(),
+            Value::Map(map) => map.iter().map(|(name, value)| name.len() + value.bytes()).sum(),
             Value::Requirement(_) => 64,
-        }
+        };
+        EACH + content
     }
 }
 
@@ -136,8 +151,7 @@ fn compare(int: i64, float: f64) -> Ordering {
     }
     let whole = float.trunc();
     // `whole` is an integer in [-2^63, 2^63), so the cast is exact.
-    int.cmp(&(whole as i64))
-        .then_with(|| 0.0_f64.total_cmp(&(float - whole + 0.0)))
+    int.cmp(&(whole as i64)).then_with(|| 0.0_f64.total_cmp(&(float - whole + 0.0)))
 }
 
 /// A finite double; minus zero is stored as zero.

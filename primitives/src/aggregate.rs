@@ -84,23 +84,14 @@ impl Sum {
         let lowest = start + self.decrease;
         let highest = start + self.increase;
         if lowest < i128::from(self.at_least) {
-            return Err(OutOfBounds {
-                reached: lowest,
-                bound: self.at_least,
-            });
+            return Err(OutOfBounds { reached: lowest, bound: self.at_least });
         }
         if highest > i128::from(self.at_most) {
-            return Err(OutOfBounds {
-                reached: highest,
-                bound: self.at_most,
-            });
+            return Err(OutOfBounds { reached: highest, bound: self.at_most });
         }
         let total = start + self.increase + self.decrease;
         // Between lowest and highest, and so within i64.
-        i64::try_from(total).map_err(|_| OutOfBounds {
-            reached: total,
-            bound: self.at_most,
-        })
+        i64::try_from(total).map_err(|_| OutOfBounds { reached: total, bound: self.at_most })
     }
 
     /// The two bounds, lower and upper.
@@ -114,19 +105,12 @@ impl Commutative for Sum {
 
     fn merge(&mut self, other: &Self) -> Result<(), OutOfBounds> {
         // Parts are i64, so the totals leave i128 only after 2^64 merges; refused all the same.
-        let overflow = |bound| OutOfBounds {
-            reached: i128::from(bound),
-            bound,
-        };
+        let overflow = |bound| OutOfBounds { reached: i128::from(bound), bound };
         let increase = self.increase.checked_add(other.increase);
         let decrease = self.decrease.checked_add(other.decrease);
         *self = Sum {
-            increase: increase
-                .filter(|sum| *sum < i128::MAX / 2)
-                .ok_or(overflow(i64::MAX))?,
-            decrease: decrease
-                .filter(|sum| *sum > i128::MIN / 2)
-                .ok_or(overflow(i64::MIN))?,
+            increase: increase.filter(|sum| *sum < i128::MAX / 2).ok_or(overflow(i64::MAX))?,
+            decrease: decrease.filter(|sum| *sum > i128::MIN / 2).ok_or(overflow(i64::MIN))?,
             at_least: self.at_least.max(other.at_least),
             at_most: self.at_most.min(other.at_most),
         };
@@ -145,11 +129,7 @@ pub struct OutOfBounds {
 
 impl fmt::Display for OutOfBounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the sum could reach {}, beyond its bound {}",
-            self.reached, self.bound
-        )
+        write!(f, "the sum could reach {}, beyond its bound {}", self.reached, self.bound)
     }
 }
 
@@ -202,11 +182,7 @@ pub struct Agree<T>(pub T);
 impl<T: Eq> Commutative for Agree<T> {
     type Refusal = Disagreement;
     fn merge(&mut self, other: &Self) -> Result<(), Disagreement> {
-        if self.0 == other.0 {
-            Ok(())
-        } else {
-            Err(Disagreement)
-        }
+        if self.0 == other.0 { Ok(()) } else { Err(Disagreement) }
     }
 }
 
@@ -271,9 +247,7 @@ pub struct Aggregator<K, C, S = foldhash::fast::RandomState> {
 impl<K: Hash + Eq, C: Commutative + Clone> Aggregator<K, C> {
     /// Without any change yet.
     pub fn new() -> Self {
-        Aggregator {
-            merged: HashMap::default(),
-        }
+        Aggregator { merged: HashMap::default() }
     }
 }
 
@@ -340,10 +314,7 @@ mod tests {
     fn sums() -> impl Strategy<Value = Vec<Sum>> {
         let amount = prop_oneof![-5i64..5, Just(i64::MAX), Just(i64::MIN)];
         prop::collection::vec((amount, -9i64..0, 0i64..9), 0..6).prop_map(|parts| {
-            parts
-                .into_iter()
-                .map(|(by, lo, hi)| Sum::of(by).at_least(lo).at_most(hi))
-                .collect()
+            parts.into_iter().map(|(by, lo, hi)| Sum::of(by).at_least(lo).at_most(hi)).collect()
         })
     }
 
@@ -393,13 +364,7 @@ mod tests {
         let mut totals = Aggregator::new();
         totals.submit("k", &Sum::of(3).at_most(10)).unwrap();
         let merged = totals.preview(&"k", &Sum::of(8)).unwrap();
-        assert_eq!(
-            merged.apply(0),
-            Err(OutOfBounds {
-                reached: 11,
-                bound: 10
-            })
-        );
+        assert_eq!(merged.apply(0), Err(OutOfBounds { reached: 11, bound: 10 }));
     }
 
     #[test]

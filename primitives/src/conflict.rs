@@ -100,12 +100,7 @@ struct Touched<M> {
 
 impl<M> Default for Touched<M> {
     fn default() -> Self {
-        Touched {
-            written: None,
-            read: None,
-            written_under: None,
-            read_as_prefix: None,
-        }
+        Touched { written: None, read: None, written_under: None, read_as_prefix: None }
     }
 }
 
@@ -125,9 +120,7 @@ impl<K: Hierarchy, M: Copy + Eq> Default for ConflictIndex<K, M> {
 impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
     /// An empty index that hashes with `hasher`.
     pub fn with_hasher(hasher: S) -> Self {
-        ConflictIndex {
-            touched: HashMap::with_hasher(hasher),
-        }
+        ConflictIndex { touched: HashMap::with_hasher(hasher) }
     }
 
     /// Forgets everything but keeps the memory.
@@ -140,22 +133,14 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
     /// # Errors
     /// The first [`Clash`], writes before reads, in the order of the footprint.
     pub fn check(&self, candidate: Footprint<'_, K, M>) -> Result<Position, Clash<K>> {
-        if let Some(clash) = candidate
-            .writes
-            .iter()
-            .find_map(|write| self.write_write(write))
-        {
+        if let Some(clash) = candidate.writes.iter().find_map(|write| self.write_write(write)) {
             return Err(clash);
         }
         let Some((key, with)) = candidate.reads.iter().find_map(|read| self.written(read)) else {
             return Ok(Position::Back);
         };
         match candidate.writes.iter().any(|write| self.is_read(write.key)) {
-            true => Err(Clash {
-                with,
-                key,
-                rule: Rule::ReadWrite,
-            }),
+            true => Err(Clash { with, key, rule: Rule::ReadWrite }),
             false => Ok(Position::Front),
         }
     }
@@ -199,11 +184,7 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
     fn write_write(&self, write: &Write<K, M>) -> Option<Clash<K>> {
         let (with, mode) = self.touched.get(&write.key)?.written.as_ref()?;
         let clashes = !mode.goes_with(&write.mode);
-        clashes.then_some(Clash {
-            with: *with,
-            key: write.key,
-            rule: Rule::WriteWrite,
-        })
+        clashes.then_some(Clash { with: *with, key: write.key, rule: Rule::WriteWrite })
     }
 
     /// The accepted writer of what is read, if there is one.
@@ -216,18 +197,11 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
 
     /// Whether an accepted proposal reads the key, by itself or under a prefix.
     fn is_read(&self, key: K) -> bool {
-        if self
-            .touched
-            .get(&key)
-            .is_some_and(|touched| touched.read.is_some())
-        {
+        if self.touched.get(&key).is_some_and(|touched| touched.read.is_some()) {
             return true;
         }
-        std::iter::successors(Some(key), |key| key.parent()).any(|key| {
-            self.touched
-                .get(&key)
-                .is_some_and(|t| t.read_as_prefix.is_some())
-        })
+        std::iter::successors(Some(key), |key| key.parent())
+            .any(|key| self.touched.get(&key).is_some_and(|t| t.read_as_prefix.is_some()))
     }
 }
 
@@ -249,10 +223,7 @@ where
     M: Copy + Eq + 'a,
 {
     let mut index = ConflictIndex::new();
-    let mut subset = Subset {
-        serial: VecDeque::new(),
-        rejected: Vec::new(),
-    };
+    let mut subset = Subset { serial: VecDeque::new(), rejected: Vec::new() };
     for (who, candidate) in proposals.into_iter().enumerate() {
         match index.try_admit(who, candidate) {
             Ok(Position::Front) => subset.serial.push_front(who),

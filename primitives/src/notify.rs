@@ -27,18 +27,10 @@ use crate::sync::{Arc, Condvar, Mutex, lock, wait};
 /// ```
 pub fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Shared {
-        slot: Mutex::new(Slot {
-            state: State::Empty,
-            waker: None,
-        }),
+        slot: Mutex::new(Slot { state: State::Empty, waker: None }),
         filled: Condvar::new(),
     });
-    (
-        Sender {
-            shared: Some(Arc::clone(&shared)),
-        },
-        Receiver { shared },
-    )
+    (Sender { shared: Some(Arc::clone(&shared)) }, Receiver { shared })
 }
 
 struct Shared<T> {
@@ -262,10 +254,7 @@ mod tests {
     #[test]
     fn a_timeout_loses_nothing() {
         let (sender, mut receiver) = oneshot();
-        assert_eq!(
-            receiver.wait_timeout(Duration::ZERO),
-            Err(WaitError::TimedOut)
-        );
+        assert_eq!(receiver.wait_timeout(Duration::ZERO), Err(WaitError::TimedOut));
         sender.send(1);
         assert_eq!(receiver.wait_timeout(Duration::MAX), Ok(1));
     }
@@ -273,9 +262,8 @@ mod tests {
     #[test]
     fn the_newest_waker_is_woken_once() {
         let (sender, mut receiver) = oneshot();
-        let wakes: Vec<_> = (0..2)
-            .map(|_| std::sync::Arc::new(CountWakes(AtomicUsize::new(0))))
-            .collect();
+        let wakes: Vec<_> =
+            (0..2).map(|_| std::sync::Arc::new(CountWakes(AtomicUsize::new(0)))).collect();
         for count in &wakes {
             let waker = Waker::from(std::sync::Arc::clone(count));
             let mut context = Context::from_waker(&waker);

@@ -37,13 +37,8 @@ pub enum Class {
 
 impl Class {
     /// All classes, most urgent first.
-    pub const ALL: [Class; 5] = [
-        Class::Critical,
-        Class::High,
-        Class::Normal,
-        Class::Low,
-        Class::Background,
-    ];
+    pub const ALL: [Class; 5] =
+        [Class::Critical, Class::High, Class::Normal, Class::Low, Class::Background];
 
     /// 0 for the most urgent class, 4 for the least.
     pub fn index(self) -> usize {
@@ -81,11 +76,7 @@ pub struct UnknownClass(pub String);
 
 impl fmt::Display for UnknownClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "`{}` is no priority: use critical, high, normal, low or background",
-            self.0
-        )
+        write!(f, "`{}` is no priority: use critical, high, normal, low or background", self.0)
     }
 }
 
@@ -343,12 +334,8 @@ mod tests {
     #[test]
     fn classes_go_first_and_each_is_first_in_first_out() {
         let queue = PriorityQueue::bounded(16, 100);
-        for (task, class) in [
-            (1, Class::Low),
-            (2, Class::High),
-            (3, Class::Low),
-            (4, Class::High),
-        ] {
+        for (task, class) in [(1, Class::Low), (2, Class::High), (3, Class::Low), (4, Class::High)]
+        {
             queue.try_push(task, class).unwrap();
         }
         assert_eq!(queue.len_of(Class::Low), 2);
@@ -360,15 +347,9 @@ mod tests {
     fn a_full_queue_gives_the_task_back() {
         let queue = PriorityQueue::bounded(1, 1);
         queue.try_push('a', Class::Normal).unwrap();
-        assert_eq!(
-            queue.try_push('b', Class::Critical),
-            Err(PushError::Full('b'))
-        );
+        assert_eq!(queue.try_push('b', Class::Critical), Err(PushError::Full('b')));
         queue.close();
-        assert_eq!(
-            queue.push('c', Class::Critical),
-            Err(PushError::Closed('c'))
-        );
+        assert_eq!(queue.push('c', Class::Critical), Err(PushError::Closed('c')));
         assert_eq!(queue.pop(), Some('a'));
         assert_eq!(queue.pop(), None);
     }

@@ -98,11 +98,7 @@ pub fn agent<F>(name: impl Into<String>, run: F) -> FnAgent<F>
 where
     F: FnMut(&mut View) -> Result<Next, AgentError> + Send,
 {
-    FnAgent {
-        name: name.into(),
-        class: Class::Normal,
-        run,
-    }
+    FnAgent { name: name.into(), class: Class::Normal, run }
 }
 
 /// What [`agent`] makes.
@@ -140,8 +136,6 @@ where
 
 impl<F> fmt::Debug for FnAgent<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FnAgent")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("FnAgent").field("name", &self.name).finish_non_exhaustive()
     }
 }

@@ -90,11 +90,7 @@ impl Roster {
         let mut member = Member {
             agent,
             intents: 0,
-            intent: Intent {
-                id: "".into(),
-                attempt: 0,
-                born: now,
-            },
+            intent: Intent { id: "".into(), attempt: 0, born: now },
             id,
             status: Status::Woken,
         };
@@ -107,19 +103,12 @@ impl Roster {
     /// them, in the order of the roster.
     pub(crate) fn run_woken(&mut self, snapshot: &Snapshot) -> Vec<(usize, Proposal)> {
         let run = |(place, member): (usize, &mut Member)| Some((place, member.run(snapshot)?));
-        self.members
-            .par_iter_mut()
-            .enumerate()
-            .filter_map(run)
-            .collect()
+        self.members.par_iter_mut().enumerate().filter_map(run).collect()
     }
 
     /// How many agents are woken.
     pub(crate) fn woken(&self) -> usize {
-        self.members
-            .iter()
-            .filter(|member| matches!(member.status, Status::Woken))
-            .count()
+        self.members.iter().filter(|member| matches!(member.status, Status::Woken)).count()
     }
 
     /// Tells each proposer its outcome, and wakes whoever looked at what has changed.
@@ -128,6 +117,11 @@ impl Roster {
         for (place, proposal, outcome) in &answers {
             self.members[*place].take(*place, proposal.base, outcome, &written, now);
         }
+        self.wake_on_change(now);
+    }
+
+    /// Wakes every agent that watches something which has changed since it looked.
+    pub(crate) fn wake_on_change(&mut self, now: &Snapshot) {
         for member in &mut self.members {
             member.wake_on_change(now);
         }
@@ -135,10 +129,9 @@ impl Roster {
 
     pub(crate) fn failures(&self) -> Vec<Failure> {
         let failure = |member: &Member| match &member.status {
-            Status::Failed(reason) => Some(Failure {
-                agent: member.id.clone(),
-                reason: reason.clone(),
-            }),
+            Status::Failed(reason) => {
+                Some(Failure { agent: member.id.clone(), reason: reason.clone() })
+            }
             _ => None,
         };
         self.members.iter().filter_map(failure).collect()
@@ -147,10 +140,7 @@ impl Roster {
 
 fn written(answers: &[(usize, Proposal, Outcome)]) -> Written {
     let mut written = Written::new();
-    for (place, proposal, _) in answers
-        .iter()
-        .filter(|(_, _, outcome)| outcome.is_committed())
-    {
+    for (place, proposal, _) in answers.iter().filter(|(_, _, outcome)| outcome.is_committed()) {
         for (key, _) in &proposal.writes {
             written
                 .entry(key.clone())
@@ -165,33 +155,28 @@ impl Member {
     fn begin(&mut self, now: Version) {
         let id = format!("{}#{}", self.id, self.intents).into();
         self.intents += 1;
-        self.intent = Intent {
-            id,
-            attempt: 0,
-            born: now,
-        };
+        self.intent = Intent { id, attempt: 0, born: now };
     }
 
     fn run(&mut self, snapshot: &Snapshot) -> Option<Proposal> {
         if !matches!(self.status, Status::Woken) {
             return None;
         }
+        if self.intent.attempt == 0 {
+            self.intent.born = snapshot.version();
+        }
         let mut view = View::new(snapshot.clone());
-        let next = match guarded(|| self.agent.run(&mut view)) {
-            Ok(next) => next,
+        let (next, class) = match guarded(|| Ok((self.agent.run(&mut view)?, self.agent.class()))) {
+            Ok(ran) => ran,
             Err(reason) => {
                 self.status = Status::Failed(reason);
                 return None;
             }
         };
-        let class = self.agent.class();
         let (proposal, looked) = view.finish(self.id.clone(), &self.intent, class);
         self.status = match (&proposal, next) {
             (Some(_), next) => Status::Proposed { next, looked },
-            (None, Next::Watch) => Status::Watching {
-                looked,
-                seen: snapshot.version(),
-            },
+            (None, Next::Watch) => Status::Watching { looked, seen: snapshot.version() },
             (None, Next::Done) => Status::Done,
         };
         proposal
@@ -220,14 +205,22 @@ impl Member {
                 self.begin(now.version());
                 match next {
                     Next::Done => Status::Done,
-                    Next::Watch if overtaken(place, base, *version, &looked, written) => {
+                    Next::Watch if overtaken(place, base, *version, &looked, written, now) => {
                         Status::Woken
                     }
-                    Next::Watch => Status::Watching {
-                        looked,
-                        seen: *version,
-                    },
+                    Next::Watch => Status::Watching { looked, seen: *version },
                 }
+            }
+            (_, Outcome::TooOld { .. }) => {
+                self.begin(now.version());
+                Status::Woken
+            }
+            (_, Outcome::PreconditionFailed { expected, .. }) => {
+                // It fails again until something that it depends on has changed.
+                self.intent.attempt += 1;
+                let mut looked = looked;
+                looked.push(Read::Key(expected.key().clone()));
+                Status::Watching { looked, seen: base }
             }
             (_, outcome) if outcome.may_retry() => {
                 self.intent.attempt += 1;
@@ -241,9 +234,7 @@ impl Member {
         let Status::Watching { looked, seen } = &self.status else {
             return;
         };
-        if looked
-            .iter()
-            .any(|read| now.changed_since(read, *seen).is_some())
+        if *seen < now.horizon || looked.iter().any(|read| now.changed_since(read, *seen).is_some())
         {
             self.status = Status::Woken;
         }
@@ -257,13 +248,14 @@ fn overtaken(
     version: Version,
     looked: &Looked,
     written: &Written,
+    now: &Snapshot,
 ) -> bool {
     // Rounds from elsewhere came between: rather run once more than miss one of their changes.
     if version > base.next() {
         return true;
     }
     let by_another = |by: &Option<usize>| *by != Some(place);
-    looked.iter().any(|read| match read {
+    looked.iter().filter(|read| now.changed_since(read, base).is_some()).any(|read| match read {
         Read::Key(key) => written.get(key).is_some_and(by_another),
         Read::Under(prefix) => {
             let from = (Bound::Included(prefix.as_str()), Bound::Unbounded);
@@ -280,16 +272,12 @@ fn overtaken(
 /// Runs an agent's code; an error or a panic becomes a reason.
 fn guarded<T>(run: impl FnOnce() -> Result<T, AgentError>) -> Result<T, String> {
     // After a panic the agent is never run again, so its half-changed insides are seen by nobody.
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(error.to_string()),
+    match catch_unwind(AssertUnwindSafe(|| run().map_err(|error| error.to_string()))) {
+        Ok(answer) => answer,
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            Err(format!(
-                "panicked: {}",
-                text.unwrap_or_else(|| "without a message".to_owned())
-            ))
+            Err(format!("panicked: {}", text.unwrap_or_else(|| "without a message".to_owned())))
         }
     }
 }

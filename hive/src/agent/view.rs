@@ -6,6 +6,7 @@ use std::fmt;
 use queenright_primitives::Version;
 use queenright_primitives::schedule::Class;
 
+use crate::error::TOO_DEEP;
 use crate::id::{AgentId, ProposalId};
 use crate::key::{IntoKey, Key, KeyError};
 use crate::op::{Op, Operator, Refusal};
@@ -49,7 +50,10 @@ impl View {
     pub fn get(&mut self, key: impl IntoKey) -> Result<Option<Value>, ViewError> {
         let key = key.into_key()?;
         let value = self.current(&key);
-        self.reads.insert(Read::Key(key));
+        // What this run wrote itself, it knows without reading.
+        if !matches!(self.writes.get(&key), Some(Op::Set(_) | Op::Remove)) {
+            self.reads.insert(Read::Key(key));
+        }
         Ok(value)
     }
 
@@ -60,9 +64,7 @@ impl View {
     /// [`ViewError`] if the text is neither a key nor empty.
     pub fn under(&mut self, prefix: &str) -> Result<Vec<(Key, Value)>, ViewError> {
         let found = self.snapshot.under(prefix);
-        let found = found
-            .map(|(key, entry)| (key.clone(), entry.value.clone()))
-            .collect();
+        let found = found.map(|(key, entry)| (key.clone(), entry.value.clone())).collect();
         self.reads.insert(Read::Under(prefix_key(prefix)?));
         Ok(found)
     }
@@ -116,20 +118,37 @@ impl View {
     /// run can see; then it is not added.
     pub fn write(&mut self, key: impl IntoKey, op: Op) -> Result<(), ViewError> {
         let key = key.into_key()?;
-        let refused = |refusal| ViewError::Refused {
-            key: key.clone(),
-            refusal,
-        };
-        let op = match self.writes.get(&key) {
-            None => op,
-            Some(before) => then(before, &op).map_err(refused)?,
-        };
-        let stored = self.snapshot.get(key.as_str());
-        let checked = op.apply(stored).map(drop);
-        self.peeks.insert(Read::Key(key.clone()));
-        checked.map_err(refused)?;
+        let op = self.defined(&key, &op)?;
         self.writes.insert(key, op);
         Ok(())
+    }
+
+    /// Whether [`write`](Self::write) would add the operation.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(&mut self, key: impl IntoKey, op: &Op) -> Result<(), ViewError> {
+        let key = key.into_key()?;
+        self.defined(&key, op).map(drop)
+    }
+
+    /// The operation together with what this run wrote before, if it is defined on the snapshot.
+    ///
+    /// A refusal tells something of what is stored, so it counts as a peek; a blind write does not.
+    fn defined(&mut self, key: &Key, op: &Op) -> Result<Op, ViewError> {
+        if !op.is_shallow() {
+            return Err(ViewError::TooDeep(key.clone()));
+        }
+        let both = match self.writes.get(key) {
+            None => Ok(op.clone()),
+            Some(before) => then(before, op),
+        };
+        let stored = self.snapshot.get(key.as_str());
+        let defined = both.and_then(|both| both.apply(stored).map(|_| both));
+        defined.map_err(|refusal| {
+            self.peeks.insert(Read::Key(key.clone()));
+            ViewError::Refused { key: key.clone(), refusal }
+        })
     }
 
     /// Adds a condition that must hold in the round that decides.
@@ -155,20 +174,18 @@ impl View {
     ) -> (Option<Proposal>, Looked) {
         let version = self.snapshot.version();
         let looked: Vec<_> = self.reads.iter().chain(&self.peeks).cloned().collect();
-        let proposal = (!self.writes.is_empty()).then(|| Proposal {
-            id: intent.id.clone(),
-            attempt: intent.attempt,
-            agent,
-            base: version,
-            born: intent.born,
-            reads: self.reads,
-            preconditions: self.preconditions,
-            writes: self.writes.into_iter().collect(),
-            hint: Hint {
-                class,
-                deadline: None,
-            },
-        });
+        let proposal =
+            (!self.writes.is_empty() || !self.preconditions.is_empty()).then(|| Proposal {
+                id: intent.id.clone(),
+                attempt: intent.attempt,
+                agent,
+                base: version,
+                born: intent.born,
+                reads: self.reads,
+                preconditions: self.preconditions,
+                writes: self.writes.into_iter().collect(),
+                hint: Hint { class, deadline: None },
+            });
         (proposal, looked)
     }
 }
@@ -195,31 +212,23 @@ fn prefix_key(prefix: &str) -> Result<Key, ViewError> {
 fn then(before: &Op, next: &Op) -> Result<Op, Refusal> {
     let both = (before.operator(), next.operator());
     match (before, next) {
+        // These also claim something about the stored value, which a plain overwrite would forget.
+        (Op::Agree(_) | Op::Constrain(_) | Op::Intersect(_), Op::Set(_) | Op::Remove) => {
+            Err(Refusal::Operators(both.0, both.1))
+        }
+        (Op::Add { at_least, at_most, .. }, Op::Set(_) | Op::Remove)
+            if at_least.is_some() || at_most.is_some() =>
+        {
+            Err(Refusal::Operators(both.0, both.1))
+        }
         (_, Op::Set(_) | Op::Remove) => Ok(next.clone()),
         (Op::Set(value), _) => Ok(next.apply(Some(value))?.map_or(Op::Remove, Op::Set)),
         (Op::Remove, _) => Ok(next.apply(None)?.map_or(Op::Remove, Op::Set)),
-        (
-            Op::Add {
-                by: a,
-                at_least,
-                at_most,
-            },
-            Op::Add {
-                by: b,
-                at_least: l,
-                at_most: m,
-            },
-        ) => {
-            let by = a
-                .checked_add(*b)
-                .ok_or(Refusal::Operators(both.0, both.1))?;
+        (Op::Add { by: a, at_least, at_most }, Op::Add { by: b, at_least: l, at_most: m }) => {
+            let by = a.checked_add(*b).ok_or(Refusal::Operators(both.0, both.1))?;
             let at_least = (*at_least).max(*l);
             let at_most = [*at_most, *m].into_iter().flatten().min();
-            Ok(Op::Add {
-                by,
-                at_least,
-                at_most,
-            })
+            Ok(Op::Add { by, at_least, at_most })
         }
         _ if both.0 == both.1 && both.0 != Operator::Add => merged(before, next),
         _ => Err(Refusal::Operators(both.0, both.1)),
@@ -228,9 +237,7 @@ fn then(before: &Op, next: &Op) -> Result<Op, Refusal> {
 
 /// Two operations whose merge is what applying the second to the first's value gives.
 fn merged(before: &Op, next: &Op) -> Result<Op, Refusal> {
-    let value = before
-        .apply(None)
-        .and_then(|value| next.apply(value.as_ref()))?;
+    let value = before.apply(None).and_then(|value| next.apply(value.as_ref()))?;
     Ok(match (next, value) {
         (Op::Max(_), Some(value)) => Op::Max(value),
         (Op::Min(_), Some(value)) => Op::Min(value),
@@ -265,6 +272,8 @@ pub enum ViewError {
         /// Why.
         refusal: Refusal,
     },
+    /// The value is nested deeper than [`MAX_VALUE_DEPTH`](crate::MAX_VALUE_DEPTH).
+    TooDeep(Key),
 }
 
 impl From<KeyError> for ViewError {
@@ -277,6 +286,7 @@ impl fmt::Display for ViewError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ViewError::Key(error) => error.fmt(f),
+            ViewError::TooDeep(key) => write!(f, "{key}: {TOO_DEEP}"),
             ViewError::Refused { key, refusal } => write!(f, "{key}: {refusal}"),
         }
     }

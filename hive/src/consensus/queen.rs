@@ -1,5 +1,6 @@
 //! The queen: takes proposals in, decides rounds, publishes versions, answers.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use queenright_primitives::notify::{self, Receiver, Sender};
@@ -27,13 +28,7 @@ impl Submission {
     /// One proposal, to be decided in whatever round comes next.
     pub(crate) fn one(proposal: Proposal) -> (Submission, Receiver<Outcome>) {
         let (sender, receiver) = notify::oneshot();
-        (
-            Submission {
-                proposals: vec![(proposal, sender)],
-                alone: false,
-            },
-            receiver,
-        )
+        (Submission { proposals: vec![(proposal, sender)], alone: false }, receiver)
     }
 
     /// A batch that makes a round of its own.
@@ -45,13 +40,7 @@ impl Submission {
                 ((proposal, sender), receiver)
             })
             .unzip();
-        (
-            Submission {
-                proposals,
-                alone: true,
-            },
-            receivers,
-        )
+        (Submission { proposals, alone: true }, receivers)
     }
 
     /// The proposal of a submission made by [`one`](Self::one).
@@ -60,9 +49,8 @@ impl Submission {
     }
 
     fn class(&self) -> Class {
-        self.proposals
-            .first()
-            .map_or(Class::Normal, |(proposal, _)| proposal.hint.class)
+        let classes = self.proposals.iter().map(|(proposal, _)| proposal.hint.class);
+        classes.min().unwrap_or_default()
     }
 }
 
@@ -115,18 +103,14 @@ impl Core {
         let verdicts = decide(&state, &batch, &input);
         let next = apply(&state, &batch, &input, &verdicts);
         let horizon = next.horizon;
-        self.intents
-            .remember(input.round, &batch, &verdicts, horizon);
+        self.intents.remember(input.round, &batch, &verdicts, horizon);
         let outcomes = verdicts.outcomes.clone();
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let record = Record::new(log.head(), input, batch, verdicts);
         log.append(record);
         drop(log);
         let published = self.cell.compare_and_commit(state.version(), next);
-        assert!(
-            published.is_ok(),
-            "the queen alone publishes versions: {published:?}"
-        );
+        assert!(published.is_ok(), "the queen alone publishes versions: {published:?}");
         outcomes
     }
 }
@@ -140,11 +124,7 @@ pub(crate) struct Queen {
 
 impl Queen {
     pub(crate) fn new(core: Core, intake: Arc<Intake>, max_batch: usize) -> Self {
-        Queen {
-            core,
-            intake,
-            max_batch: max_batch.max(1),
-        }
+        Queen { core, intake, max_batch: max_batch.max(1) }
     }
 
     /// Runs until the intake is closed and everything in it is answered.
@@ -172,7 +152,8 @@ impl Queen {
         let (batch, senders): (Vec<_>, Vec<_>) = submitted.into_iter().unzip();
         let outcomes = self.core.round(batch);
         for (sender, outcome) in senders.into_iter().zip(outcomes) {
-            sender.send(outcome);
+            // Sending wakes a task, which is its owner's code: a panic there must not stop the queen.
+            drop(catch_unwind(AssertUnwindSafe(|| sender.send(outcome))));
         }
     }
 }

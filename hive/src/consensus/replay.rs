@@ -32,10 +32,7 @@ pub fn replay<'r>(
         }
         let verdicts = decide(&state, &record.batch, &record.input);
         if verdicts != record.verdicts {
-            return Err(Divergence {
-                version,
-                what: "the verdicts differ from the recorded ones",
-            });
+            return Err(Divergence { version, what: "the verdicts differ from the recorded ones" });
         }
         state = apply(&state, &record.batch, &record.input, &verdicts);
         head = Some(record.digest);

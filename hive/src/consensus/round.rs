@@ -20,6 +20,7 @@ use crate::op::{Delta, Op, Operator, Refusal};
 use crate::outcome::{Outcome, Rule, Winner};
 use crate::proposal::Proposal;
 use crate::state::{Entry, Removal, State};
+use crate::value::Value;
 
 /// How large a proposal may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +33,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            keys: 65_536,
-            bytes: 16 << 20,
-        }
+        Limits { keys: 65_536, bytes: 16 << 20 }
     }
 }
 
@@ -52,11 +50,7 @@ pub struct RoundPolicy {
 
 impl Default for RoundPolicy {
     fn default() -> Self {
-        RoundPolicy {
-            limits: Limits::default(),
-            aging: 8,
-            window: 1024,
-        }
+        RoundPolicy { limits: Limits::default(), aging: 8, window: 1024 }
     }
 }
 
@@ -79,8 +73,7 @@ impl Feed for RoundInput {
     fn feed(&self, sink: &mut Sink) {
         self.round.feed(sink);
         sink.number(self.now).number(self.seed);
-        sink.number(self.policy.limits.keys as u64)
-            .number(self.policy.limits.bytes as u64);
+        sink.number(self.policy.limits.keys as u64).number(self.policy.limits.bytes as u64);
         sink.number(self.policy.aging).number(self.policy.window);
         sink.number(self.decided.len() as u64);
         for (id, known) in &self.decided {
@@ -148,36 +141,40 @@ pub fn decide(state: &State, batch: &[Proposal], input: &RoundInput) -> Verdicts
 /// The state after a round. Pure; `verdicts` must be what [`decide`] said for the same arguments.
 pub fn apply(state: &State, batch: &[Proposal], input: &RoundInput, verdicts: &Verdicts) -> State {
     let mut next = state.clone();
-    next.version = input.round;
+    next.version = state.version.next();
     let mut merged: BTreeMap<&Key, Option<Delta>> = BTreeMap::new();
-    let mut writers: HashMap<&Key, usize> = HashMap::new();
+    let mut writers: HashMap<&Key, (usize, &Op)> = HashMap::new();
     // Of several who wrote a key together, the one that was judged first counts as the writer.
     for &place in &verdicts.accepted {
-        for (key, op) in &batch[place].writes {
-            writers.entry(key).or_insert(place);
+        let writes = batch.get(place).map(|proposal| proposal.writes.as_slice());
+        for (key, op) in writes.unwrap_or_default() {
+            writers.entry(key).or_insert((place, op));
             fold(merged.entry(key).or_default(), op);
         }
     }
     for (key, delta) in merged {
-        let proposal = &batch[writers[key]];
-        let op = proposal.writes.iter().find(|(written, _)| written == key);
-        let Some((_, op)) = op else { continue };
+        let (place, op) = writers[key];
+        let proposal = &batch[place];
         let value = match &delta {
             // Decided on the same state, so that it is defined; if not, the entry stays as it is.
             Some(delta) => delta.apply(state.get(key.as_str())),
             None => match op {
                 Op::Set(value) => Ok(value.clone()),
                 _ => {
-                    remove(&mut next, key, input.round, proposal);
+                    remove(&mut next, key, proposal);
                     continue;
                 }
             },
         };
         debug_assert!(value.is_ok(), "an accepted change is defined: {value:?}");
         if let Ok(value) = value {
+            // Nothing that a reader could see has changed.
+            if state.get(key.as_str()) == Some(&value) {
+                continue;
+            }
             let entry = Entry {
                 value,
-                version: input.round,
+                version: next.version,
                 writer: proposal.agent.clone(),
                 operator: op.operator(),
             };
@@ -201,12 +198,10 @@ fn fold(merged: &mut Option<Delta>, op: &Op) {
     }
 }
 
-fn remove(next: &mut State, key: &Key, version: Version, proposal: &Proposal) {
+fn remove(next: &mut State, key: &Key, proposal: &Proposal) {
+    let version = next.version;
     next.entries.remove(key);
-    let removal = Removal {
-        version,
-        writer: proposal.agent.clone(),
-    };
+    let removal = Removal { version, writer: proposal.agent.clone() };
     next.removed.insert(key.clone(), removal);
     next.removals.push_back((version, key.clone()));
 }
@@ -220,11 +215,7 @@ fn forget(next: &mut State, window: u64) {
         }
         next.removals.pop_front();
         // The key may have been removed again since, or written.
-        if next
-            .removed
-            .get(&key)
-            .is_some_and(|gone| gone.version == version)
-        {
+        if next.removed.get(&key).is_some_and(|gone| gone.version == version) {
             next.removed.remove(&key);
         }
     }
@@ -234,36 +225,29 @@ fn forget(next: &mut State, window: u64) {
 fn order(batch: &[Proposal], input: &RoundInput) -> Vec<usize> {
     let lot = |proposal: &Proposal| {
         let mut sink = Sink::new();
-        proposal
-            .id
-            .feed(sink.number(input.seed).number(input.round.0));
+        proposal.id.feed(sink.number(input.seed).number(input.round.0));
         sink.finish()
     };
     let mut places: Vec<usize> = (0..batch.len()).collect();
     places.sort_by_cached_key(|&place| {
         let proposal = &batch[place];
-        let deadline = Reverse(proposal.hint.deadline.map(Reverse));
-        (
-            aged(proposal, input),
-            deadline,
-            lot(proposal),
-            proposal.id.clone(),
-            proposal.attempt,
-        )
+        let due = if overdue(proposal, input) { Some(0) } else { proposal.hint.deadline };
+        let deadline = Reverse(due.map(Reverse));
+        (aged(proposal, input), deadline, lot(proposal), proposal.id.clone(), proposal.attempt)
     });
     places
 }
 
+/// Whether it waited on after its class could rise no more: then it goes before every deadline.
+fn overdue(proposal: &Proposal, input: &RoundInput) -> bool {
+    let waited = input.round.0.saturating_sub(proposal.born.0.saturating_add(1));
+    waited / input.policy.aging.max(1) > proposal.hint.class.index() as u64
+}
+
 /// The class after waiting: one step up for each `aging` rounds since the intent was born.
 fn aged(proposal: &Proposal, input: &RoundInput) -> Class {
-    let waited = input
-        .round
-        .0
-        .saturating_sub(proposal.born.0.saturating_add(1));
-    proposal
-        .hint
-        .class
-        .raised(waited / input.policy.aging.max(1))
+    let waited = input.round.0.saturating_sub(proposal.born.0.saturating_add(1));
+    proposal.hint.class.raised(waited / input.policy.aging.max(1))
 }
 
 /// Attempts that came twice in this batch with different bytes.
@@ -314,27 +298,18 @@ impl<'a> Touches<'a> {
             Read::Key(key) => Read::Key(key.as_str()),
             Read::Under(prefix) => Read::Under(prefix.as_str()),
         });
-        let preconditions = proposal
-            .preconditions
-            .iter()
-            .map(|p| Read::Key(p.key().as_str()));
+        let preconditions = proposal.preconditions.iter().map(|p| Read::Key(p.key().as_str()));
         let writes = proposal.writes.iter();
         Touches {
             reads: reads.chain(preconditions).collect(),
             writes: writes
-                .map(|(key, op)| Write {
-                    key: key.as_str(),
-                    mode: op.operator().mode(),
-                })
+                .map(|(key, op)| Write { key: key.as_str(), mode: op.operator().mode() })
                 .collect(),
         }
     }
 
     fn footprint(&self) -> Footprint<'_, &'a str, Operator> {
-        Footprint {
-            reads: &self.reads,
-            writes: &self.writes,
-        }
+        Footprint { reads: &self.reads, writes: &self.writes }
     }
 }
 
@@ -359,18 +334,8 @@ impl<'a> Round<'a> {
 
     /// Rule 1: an intent is answered once, whatever is sent again.
     fn answered_before(&self, proposal: &'a Proposal) -> Option<Answer> {
-        let invalid = |reason: &str| {
-            Answer::Final(Outcome::Invalid {
-                reason: reason.to_owned(),
-            })
-        };
+        let invalid = |reason: &str| Answer::Final(Outcome::Invalid { reason: reason.to_owned() });
         let attempt = (&proposal.id, proposal.attempt);
-        if self.twisted.contains(&attempt) {
-            return Some(invalid(
-                "another proposal of this round has the same id and attempt but other content: \
-                 give each intent an id of its own, and count attempts up",
-            ));
-        }
         if let Some(known) = self.input.decided.get(&proposal.id) {
             if let Some(committed) = &known.committed {
                 return Some(Answer::Final(committed.clone()));
@@ -385,9 +350,13 @@ impl<'a> Round<'a> {
             }
         } else if proposal.born < self.state.horizon {
             // It may have been committed and forgotten, so that nothing may be guessed.
-            return Some(Answer::Final(Outcome::TooOld {
-                horizon: self.state.horizon,
-            }));
+            return Some(Answer::Final(Outcome::TooOld { horizon: self.state.horizon }));
+        }
+        if self.twisted.contains(&attempt) {
+            return Some(invalid(
+                "another proposal of this round has the same id and attempt but other content: \
+                 give each intent an id of its own, and count attempts up",
+            ));
         }
         if let Some(&accepted) = self.committed.get(&proposal.id) {
             return Some(Answer::SameAs(accepted));
@@ -401,10 +370,7 @@ impl<'a> Round<'a> {
         self.reads_are_fresh(proposal)?;
         self.preconditions_hold(proposal)?;
         let touches = Touches::of(proposal);
-        let position = self
-            .index
-            .check(touches.footprint())
-            .map_err(|clash| self.clash(clash))?;
+        let position = self.index.check(touches.footprint()).map_err(|clash| self.clash(clash))?;
         self.operations_stand(proposal)?;
         Ok((position, touches))
     }
@@ -427,20 +393,20 @@ impl<'a> Round<'a> {
 
     /// Rule 2.
     fn in_time_and_size(&self, proposal: &Proposal) -> Result<(), Outcome> {
-        if proposal
-            .hint
-            .deadline
-            .is_some_and(|deadline| deadline < self.input.now)
-        {
+        if proposal.hint.deadline.is_some_and(|deadline| deadline < self.input.now) {
             return Err(Outcome::Expired);
         }
         let limits = &self.input.policy.limits;
         let keys = proposal.reads.len() + proposal.preconditions.len() + proposal.writes.len();
+        let asked = proposal.preconditions.iter().filter_map(|p| p.value().map(Value::bytes));
+        let named = proposal.id.as_str().len() + proposal.agent.as_str().len();
         let bytes: usize = proposal
             .writes
             .iter()
             .map(|(key, op)| key.as_str().len() + op.bytes())
-            .sum();
+            .chain(asked)
+            .sum::<usize>()
+            + named;
         let too_much = |what: &str, is, most| {
             let what = format!("{is} {what}, and at most {most} are allowed: split it");
             Err(Outcome::LimitReached { what })
@@ -457,18 +423,13 @@ impl<'a> Round<'a> {
     /// Rule 4.
     fn reads_are_fresh(&self, proposal: &Proposal) -> Result<(), Outcome> {
         if !proposal.reads.is_empty() && proposal.base < self.state.horizon {
-            return Err(Outcome::TooOld {
-                horizon: self.state.horizon,
-            });
+            return Err(Outcome::TooOld { horizon: self.state.horizon });
         }
         for read in &proposal.reads {
             if let Some((version, agent)) = self.state.changed_since(read, proposal.base) {
                 let (Read::Key(key) | Read::Under(key)) = read;
                 return Err(Outcome::Conflict {
-                    with: Winner::Stored {
-                        agent: agent.clone(),
-                        version,
-                    },
+                    with: Winner::Stored { agent: agent.clone(), version },
                     key: key.to_string(),
                     rule: Rule::StaleRead,
                 });
@@ -498,11 +459,7 @@ impl<'a> Round<'a> {
             _ => Rule::ReadWrite,
         };
         let winner = self.accepted(self.admitted[clash.with]);
-        Outcome::Conflict {
-            with: winner,
-            key: clash.key.to_owned(),
-            rule,
-        }
+        Outcome::Conflict { with: winner, key: clash.key.to_owned(), rule }
     }
 
     /// Rule 7: each operation is defined on the stored value together with all accepted ones.
@@ -533,17 +490,11 @@ impl<'a> Round<'a> {
             .iter()
             .filter_map(|&place| Some((place, self.delta_on(place, key)?)))
             .collect();
-        let origin = || {
-            entry.map(|e| Winner::Stored {
-                agent: e.writer.clone(),
-                version: e.version,
-            })
-        };
+        let origin =
+            || entry.map(|e| Winner::Stored { agent: e.writer.clone(), version: e.version });
         if delta.apply(stored).is_err() {
-            let itself = || Winner::Stored {
-                agent: proposal.agent.clone(),
-                version: self.state.version,
-            };
+            let itself =
+                || Winner::Stored { agent: proposal.agent.clone(), version: self.state.version };
             return origin().unwrap_or_else(itself);
         }
         let refuses = |sum: &Delta| -> Result<(), Refusal> { sum.apply(stored).map(drop) };
@@ -567,19 +518,13 @@ impl<'a> Round<'a> {
     }
 
     fn delta_on(&self, place: usize, key: &Key) -> Option<Delta> {
-        let (_, op) = self.batch[place]
-            .writes
-            .iter()
-            .find(|(written, _)| written == key)?;
+        let (_, op) = self.batch[place].writes.iter().find(|(written, _)| written == key)?;
         op.delta()
     }
 
     fn accepted(&self, place: usize) -> Winner {
         let proposal = &self.batch[place];
-        Winner::Accepted {
-            agent: proposal.agent.clone(),
-            id: proposal.id.clone(),
-        }
+        Winner::Accepted { agent: proposal.agent.clone(), id: proposal.id.clone() }
     }
 
     fn admit(&mut self, place: usize, position: Position, touches: &Touches<'a>) {
@@ -606,10 +551,7 @@ impl<'a> Round<'a> {
         for (order, &place) in serial.iter().enumerate() {
             orders[place] = order as u32;
         }
-        let committed = |place: usize| Outcome::Committed {
-            version,
-            order: orders[place],
-        };
+        let committed = |place: usize| Outcome::Committed { version, order: orders[place] };
         let outcomes = answers
             .into_iter()
             .enumerate()
@@ -620,11 +562,7 @@ impl<'a> Round<'a> {
                 None => unreachable!("every place of the batch was judged"),
             })
             .collect();
-        Verdicts {
-            outcomes,
-            accepted: self.admitted,
-            serial,
-        }
+        Verdicts { outcomes, accepted: self.admitted, serial }
     }
 }
 

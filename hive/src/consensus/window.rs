@@ -41,13 +41,16 @@ pub(crate) struct Intents {
 impl Intents {
     /// What is known of the intents of a batch.
     pub(crate) fn of(&self, batch: &[Proposal]) -> BTreeMap<ProposalId, Known> {
-        batch
-            .iter()
-            .filter_map(|proposal| {
-                let (id, (_, known)) = self.known.get_key_value(&proposal.id)?;
-                Some((id.clone(), known.clone()))
-            })
-            .collect()
+        let mut of = BTreeMap::<_, Known>::new();
+        for proposal in batch {
+            let Some((id, (_, known))) = self.known.get_key_value(&proposal.id) else { continue };
+            let told = of.entry(id.clone()).or_default();
+            told.committed.clone_from(&known.committed);
+            if let Some(answer) = known.attempts.get(&proposal.attempt) {
+                told.attempts.insert(proposal.attempt, answer.clone());
+            }
+        }
+        of
     }
 
     /// Remembers a round's answers, and forgets those older than `horizon`.
@@ -58,7 +61,13 @@ impl Intents {
         verdicts: &Verdicts,
         horizon: Version,
     ) {
-        for (proposal, outcome) in batch.iter().zip(&verdicts.outcomes) {
+        let mut answers: Vec<_> = batch.iter().zip(&verdicts.outcomes).collect();
+        answers.sort_by_cached_key(|(proposal, _)| digest(*proposal));
+        for (proposal, outcome) in answers {
+            // Whether it was committed is forgotten: an entry would say that it was not.
+            if matches!(outcome, Outcome::TooOld { .. }) && !self.known.contains_key(&proposal.id) {
+                continue;
+            }
             let (last, known) = self.known.entry(proposal.id.clone()).or_default();
             *last = round;
             self.answered.push_back((round, proposal.id.clone()));
@@ -66,26 +75,15 @@ impl Intents {
                 Outcome::Committed { .. } => known.committed = Some(outcome.clone()),
                 _ => {
                     let answer = || (digest(proposal), outcome.clone());
-                    known
-                        .attempts
-                        .entry(proposal.attempt)
-                        .or_insert_with(answer);
+                    known.attempts.entry(proposal.attempt).or_insert_with(answer);
                 }
             }
         }
-        while self
-            .answered
-            .front()
-            .is_some_and(|(version, _)| *version < horizon)
-        {
+        while self.answered.front().is_some_and(|(version, _)| *version < horizon) {
             let Some((version, id)) = self.answered.pop_front() else {
                 break;
             };
-            if self
-                .known
-                .get(&id)
-                .is_some_and(|(last, _)| *last == version)
-            {
+            if self.known.get(&id).is_some_and(|(last, _)| *last == version) {
                 self.known.remove(&id);
             }
         }

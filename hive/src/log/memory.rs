@@ -15,11 +15,7 @@ pub(crate) struct MemoryLog {
 impl MemoryLog {
     /// A log that keeps the last `keep` records.
     pub(crate) fn keeping(keep: usize) -> Self {
-        MemoryLog {
-            records: VecDeque::new(),
-            keep,
-            head: Digest::default(),
-        }
+        MemoryLog { records: VecDeque::new(), keep, head: Digest::default() }
     }
 
     /// The digest of the last record appended.

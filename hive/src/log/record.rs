@@ -25,13 +25,7 @@ impl Record {
         batch: Vec<Proposal>,
         verdicts: Verdicts,
     ) -> Self {
-        let mut record = Record {
-            previous,
-            input,
-            batch,
-            verdicts,
-            digest: Digest::default(),
-        };
+        let mut record = Record { previous, input, batch, verdicts, digest: Digest::default() };
         record.digest = record.computed_digest();
         record
     }
@@ -41,8 +35,7 @@ impl Record {
         let mut sink = Sink::new();
         self.previous.feed(&mut sink);
         self.input.feed(&mut sink);
-        sink.all(self.batch.iter())
-            .all(self.verdicts.outcomes.iter());
+        sink.all(self.batch.iter()).all(self.verdicts.outcomes.iter());
         sink.number(self.verdicts.serial.len() as u64);
         for places in [&self.verdicts.accepted, &self.verdicts.serial] {
             places.iter().for_each(|&place| {
@@ -54,9 +47,6 @@ impl Record {
 
     /// The accepted proposals in the order they were judged.
     pub fn accepted(&self) -> impl Iterator<Item = &Proposal> {
-        self.verdicts
-            .accepted
-            .iter()
-            .map(|&place| &self.batch[place])
+        self.verdicts.accepted.iter().filter_map(|&place| self.batch.get(place))
     }
 }

@@ -18,9 +18,7 @@ use semver::{BuildMetadata, Comparator, Prerelease, Version, VersionReq};
 /// An empty group is met by the least version of all, `0.0.0-0`. The cost is
 /// that of building [`candidates`] and testing each against the whole group.
 pub(crate) fn oracle_satisfiable(reqs: &[VersionReq]) -> Option<Version> {
-    candidates(reqs)
-        .into_iter()
-        .find(|version| reqs.iter().all(|req| req.matches(version)))
+    candidates(reqs).into_iter().find(|version| reqs.iter().all(|req| req.matches(version)))
 }
 
 /// Every boundary version of the group, in ascending order.
@@ -40,10 +38,7 @@ pub(crate) fn candidates(reqs: &[VersionReq]) -> Vec<Version> {
         pre: pre.clone(),
         build: BuildMetadata::EMPTY,
     };
-    triples
-        .iter()
-        .flat_map(|triple| pres.iter().map(move |pre| version(triple, pre)))
-        .collect()
+    triples.iter().flat_map(|triple| pres.iter().map(move |pre| version(triple, pre))).collect()
 }
 
 fn comparators(reqs: &[VersionReq]) -> impl Iterator<Item = &Comparator> {
@@ -84,10 +79,8 @@ fn boundary_prereleases(reqs: &[VersionReq]) -> BTreeSet<Prerelease> {
         }
     }
     // Not every text that `near` proposes is valid (`0` followed by `0`).
-    let mut pres: BTreeSet<_> = texts
-        .iter()
-        .filter_map(|text| Prerelease::new(text).ok())
-        .collect();
+    let mut pres: BTreeSet<_> =
+        texts.iter().filter_map(|text| Prerelease::new(text).ok()).collect();
     pres.insert(Prerelease::EMPTY);
     pres
 }

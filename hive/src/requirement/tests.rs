@@ -28,8 +28,7 @@ fn v(text: &str) -> Version {
 }
 
 fn b(text: &str) -> Bucket {
-    text.parse()
-        .unwrap_or_else(|error| panic!("{text}: {error}"))
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 fn hash(value: &impl Hash) -> u64 {
@@ -40,8 +39,7 @@ fn hash(value: &impl Hash) -> u64 {
 
 /// Replaces `M` by `u64::MAX` and `N` by one less.
 fn wide(text: &str) -> String {
-    text.replace('M', &MAX.to_string())
-        .replace('N', &(MAX - 1).to_string())
+    text.replace('M', &MAX.to_string()).replace('N', &(MAX - 1).to_string())
 }
 
 fn releases(text: &str) -> Option<(Triple, Triple)> {
@@ -267,10 +265,7 @@ fn every_comparator_matches_as_semver_does() {
             }
         }
     }
-    for (op, version) in OPS
-        .iter()
-        .flat_map(|op| versions.iter().map(move |v| (op, v)))
-    {
+    for (op, version) in OPS.iter().flat_map(|op| versions.iter().map(move |v| (op, v))) {
         assert_agrees(&[parsed(&format!("{op}{version}"))]);
     }
     for text in ["*", "0.*", "1.*", "0.1.*", "1.0.*", ">=1.*", "<1.1.*"] {
@@ -300,13 +295,8 @@ fn every_operator_treats_prereleases_as_semver_does() {
 
 #[test]
 fn stray_fields_and_empty_groups_do_no_harm() {
-    let comparator = Comparator {
-        op: Op::Tilde,
-        major: 1,
-        minor: None,
-        patch: Some(3),
-        pre: valid("a"),
-    };
+    let comparator =
+        Comparator { op: Op::Tilde, major: 1, minor: None, patch: Some(3), pre: valid("a") };
     let odd = VersionReq::from_iter([comparator]);
     assert_eq!(Requirement::from_req(&odd), requirement("~1"));
     assert_eq!(Requirement::from_req(&VersionReq::STAR), Requirement::any());
@@ -409,17 +399,12 @@ fn displays_the_familiar_form() {
     assert_shows(">=1.0.0-rc.0", ">1.0.0-rc");
     assert_shows("^1 && ^2", "(none)");
     assert_shows("<2.0.0-b && >=2.0.0-0", ">=2.0.0-0, <2.0.0-b");
-    assert_eq!(
-        format!("{:>7}|{:7}|", requirement("*"), b("0.3")),
-        "      *|0.3    |"
-    );
+    assert_eq!(format!("{:>7}|{:7}|", requirement("*"), b("0.3")), "      *|0.3    |");
 }
 
 #[test]
 fn refuses_what_is_not_a_requirement() {
-    for text in [
-        "", "a", "1..2", "^1 &&", "&& ^1", "^1 && ", "^1 & ^2", "^1 || ^2",
-    ] {
+    for text in ["", "a", "1..2", "^1 &&", "&& ^1", "^1 && ", "^1 & ^2", "^1 || ^2"] {
         assert!(Requirement::parse_all(text).is_err(), "{text}");
         assert!(Requirement::parse(text).is_err(), "{text}");
     }
@@ -491,10 +476,7 @@ fn buckets_come_lazily_and_in_order() {
     };
     assert_eq!(first("*"), ["0.0.0", "0.0.1", "0.0.2", "0.0.3"]);
     assert_eq!(first(">=0.3, <1000000"), ["0.3", "0.4", "0.5", "0.6"]);
-    assert_eq!(
-        first(">=0.0.N, <2"),
-        [&wide("0.0.N"), &wide("0.0.M"), "0.1", "0.2"]
-    );
+    assert_eq!(first(">=0.0.N, <2"), [&wide("0.0.N"), &wide("0.0.M"), "0.1", "0.2"]);
     assert_eq!(first(">=0.N.7"), [&wide("0.N"), &wide("0.M"), "1", "2"]);
     assert_eq!(first(">=N"), [wide("N"), wide("M")]);
     assert_eq!(first("^1, <2.0.0-b"), ["1"]);
@@ -553,11 +535,8 @@ fn assert_buckets(reqs: &[VersionReq]) {
     let whole = joined(reqs);
     let candidates = candidates(reqs);
     let all: BTreeSet<_> = candidates.iter().map(Bucket::of).collect();
-    let mut admitted: BTreeSet<_> = candidates
-        .iter()
-        .filter(|version| whole.matches(version))
-        .map(Bucket::of)
-        .collect();
+    let mut admitted: BTreeSet<_> =
+        candidates.iter().filter(|version| whole.matches(version)).map(Bucket::of).collect();
     for bucket in all {
         let part = whole.within(bucket);
         assert_shape(&part);
@@ -633,10 +612,7 @@ fn framed(numbers: &'static [u64]) -> impl Strategy<Value = Vec<VersionReq>> {
     let members = prop::collection::vec((lower, upper), 1..=5);
     let framed = (pivot(numbers), pivot(numbers), members);
     framed.prop_map(|(one, other, members)| {
-        let (low, high) = (
-            triple(&one.clone().min(other.clone())),
-            triple(&one.max(other)),
-        );
+        let (low, high) = (triple(&one.clone().min(other.clone())), triple(&one.max(other)));
         let at = |(major, minor, patch): Triple| format!("{major}.{minor}.{patch}");
         let text = |((from, a), (until, b))| {
             parsed(&format!("{from}{}-{a}, {until}{}-{b}", at(low), at(high)))
@@ -670,10 +646,7 @@ fn groups(count: usize) -> impl Strategy<Value = Vec<Vec<VersionReq>>> {
 
 /// `PROPTEST_CASES` sets the number of cases; no file is written on failure.
 fn config() -> ProptestConfig {
-    ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {

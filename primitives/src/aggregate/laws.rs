@@ -51,12 +51,7 @@ pub struct Broken {
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the operator is not {:?} for {}",
-            self.law,
-            self.samples.join(", ")
-        )
+        write!(f, "the operator is not {:?} for {}", self.law, self.samples.join(", "))
     }
 }
 
@@ -106,8 +101,5 @@ fn leaves_a_trace<C: Commutative + Clone + PartialEq>(a: &C, b: &C) -> bool {
 }
 
 fn broken<C: fmt::Debug>(law: Law, samples: &[&C]) -> Broken {
-    Broken {
-        law,
-        samples: samples.iter().map(|sample| format!("{sample:?}")).collect(),
-    }
+    Broken { law, samples: samples.iter().map(|sample| format!("{sample:?}")).collect() }
 }

@@ -12,18 +12,12 @@ struct Owned {
 
 impl Owned {
     fn footprint(&self) -> Footprint<'_, &'static str, u8> {
-        Footprint {
-            reads: &self.reads,
-            writes: &self.writes,
-        }
+        Footprint { reads: &self.reads, writes: &self.writes }
     }
 }
 
 fn set(key: &'static str) -> Write<&'static str, u8> {
-    Write {
-        key,
-        mode: Mode::Exclusive,
-    }
+    Write { key, mode: Mode::Exclusive }
 }
 
 const KEYS: [&str; 7] = ["a", "a/b", "a/b/c", "a/bc", "d", "d/e", "f"];
@@ -35,22 +29,15 @@ fn proposal() -> impl Strategy<Value = Owned> {
     });
     let mode = prop_oneof![Just(Mode::Exclusive), (0u8..2).prop_map(Mode::Commutative)];
     let write = (0..KEYS.len(), mode);
-    (
-        prop::collection::vec(read, 0..3),
-        prop::collection::vec(write, 0..3),
-    )
-        .prop_map(|(reads, mut writes)| {
+    (prop::collection::vec(read, 0..3), prop::collection::vec(write, 0..3)).prop_map(
+        |(reads, mut writes)| {
             writes.sort_by_key(|write| write.0);
             writes.dedup_by_key(|write| write.0);
-            let writes = writes
-                .into_iter()
-                .map(|(key, mode)| Write {
-                    key: KEYS[key],
-                    mode,
-                })
-                .collect();
+            let writes =
+                writes.into_iter().map(|(key, mode)| Write { key: KEYS[key], mode }).collect();
             Owned { reads, writes }
-        })
+        },
+    )
 }
 
 /// The rules again, pair by pair and without an index.
@@ -66,10 +53,7 @@ mod oracle {
     }
 
     fn reads_writes_of(reader: &Owned, writer: &Owned) -> bool {
-        reader
-            .reads
-            .iter()
-            .any(|read| writer.writes.iter().any(|w| covers(read, w.key)))
+        reader.reads.iter().any(|read| writer.writes.iter().any(|w| covers(read, w.key)))
     }
 
     pub(super) fn verdict(accepted: &[&Owned], candidate: &Owned) -> Result<Position, Rule> {
@@ -81,12 +65,8 @@ mod oracle {
                     .any(|ours| ours.key == theirs.key && !ours.mode.goes_with(&theirs.mode))
             })
         });
-        let raw = accepted
-            .iter()
-            .any(|other| reads_writes_of(candidate, other));
-        let war = accepted
-            .iter()
-            .any(|other| reads_writes_of(other, candidate));
+        let raw = accepted.iter().any(|other| reads_writes_of(candidate, other));
+        let war = accepted.iter().any(|other| reads_writes_of(other, candidate));
         match (ww, raw, war) {
             (true, _, _) => Err(Rule::WriteWrite),
             (_, true, true) => Err(Rule::ReadWrite),
@@ -168,38 +148,19 @@ proptest! {
 #[test]
 fn a_loser_blocks_nobody() {
     let batch = [
-        Owned {
-            reads: vec![],
-            writes: vec![set("a")],
-        },
-        Owned {
-            reads: vec![],
-            writes: vec![set("a"), set("d")],
-        },
-        Owned {
-            reads: vec![],
-            writes: vec![set("d")],
-        },
+        Owned { reads: vec![], writes: vec![set("a")] },
+        Owned { reads: vec![], writes: vec![set("a"), set("d")] },
+        Owned { reads: vec![], writes: vec![set("d")] },
     ];
     let subset = greedy(batch.iter().map(Owned::footprint));
     assert_eq!(subset.serial, [0, 2]);
-    assert_eq!(
-        subset.rejected[0].1,
-        Clash {
-            with: 0,
-            key: "a",
-            rule: Rule::WriteWrite
-        }
-    );
+    assert_eq!(subset.rejected[0].1, Clash { with: 0, key: "a", rule: Rule::WriteWrite });
 }
 
 /// R{a}W{b}, R{b}W{c}, R{c}W{a}: each pair is fine alone, all three together are a cycle.
 #[test]
 fn a_three_way_read_cycle_loses_one() {
-    let step = |read, write| Owned {
-        reads: vec![Read::Key(read)],
-        writes: vec![set(write)],
-    };
+    let step = |read, write| Owned { reads: vec![Read::Key(read)], writes: vec![set(write)] };
     let batch = [step("a", "d"), step("d", "f"), step("f", "a")];
     let subset = greedy(batch.iter().map(Owned::footprint));
     assert_eq!(subset.rejected.len(), 1);
@@ -210,22 +171,10 @@ fn a_three_way_read_cycle_loses_one() {
 fn a_prefix_read_sees_creation_below_but_not_beside() {
     let mut index = ConflictIndex::<&str, u8>::new();
     let scan = [Read::Under("a/b")];
-    index.admit(
-        0,
-        Footprint {
-            reads: &scan,
-            writes: &[set("d")],
-        },
-    );
+    index.admit(0, Footprint { reads: &scan, writes: &[set("d")] });
     let reads = [Read::Key("d")];
-    let below = index.check(Footprint {
-        reads: &reads,
-        writes: &[set("a/b/new")],
-    });
+    let below = index.check(Footprint { reads: &reads, writes: &[set("a/b/new")] });
     assert_eq!(below.unwrap_err().rule, Rule::ReadWrite);
-    let beside = index.check(Footprint {
-        reads: &reads,
-        writes: &[set("a/bc")],
-    });
+    let beside = index.check(Footprint { reads: &reads, writes: &[set("a/bc")] });
     assert_eq!(beside, Ok(Position::Front));
 }

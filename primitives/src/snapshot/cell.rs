@@ -17,7 +17,7 @@ impl Version {
     /// The version after this one.
     #[must_use]
     pub fn next(self) -> Version {
-        Version(self.0 + 1)
+        Version(self.0.saturating_add(1))
     }
 }
 
@@ -63,9 +63,7 @@ impl<T: Send + Sync + 'static> SnapshotCell<T> {
     /// A cell whose first version is `version`, to go on from a state that was stored.
     pub fn starting_at(version: Version, value: T) -> Self {
         let value = Arc::new(value);
-        SnapshotCell {
-            root: Atomic::new(Node { version, value }),
-        }
+        SnapshotCell { root: Atomic::new(Node { version, value }) }
     }
 
     /// The current version. Lock-free.
@@ -77,10 +75,7 @@ impl<T: Send + Sync + 'static> SnapshotCell<T> {
     pub fn load(&self) -> Snapshot<T> {
         let guard = epoch::pin();
         let node = self.node(&guard);
-        Snapshot {
-            version: node.version,
-            value: Arc::clone(&node.value),
-        }
+        Snapshot { version: node.version, value: Arc::clone(&node.value) }
     }
 
     /// Runs `f` on the current state without touching a reference count. Lock-free.
@@ -101,16 +96,10 @@ impl<T: Send + Sync + 'static> SnapshotCell<T> {
         let current = self.shared(&guard);
         let seen = node_of(current).version;
         if seen != base {
-            return Err(Stale {
-                current: seen,
-                staged: Staged { base, value },
-            });
+            return Err(Stale { current: seen, staged: Staged { base, value } });
         }
         let next = base.next();
-        let node = Owned::new(Node {
-            version: next,
-            value: Arc::new(value),
-        });
+        let node = Owned::new(Node { version: next, value: Arc::new(value) });
         // Release publishes the node to the Acquire load in `shared`. On failure nothing is read
         // through the pointer that the exchange returns, so Relaxed is enough.
         match self.root.compare_exchange(
@@ -129,13 +118,7 @@ impl<T: Send + Sync + 'static> SnapshotCell<T> {
             Err(lost) => {
                 let Node { value, .. } = *lost.new.into_box();
                 let current = self.node(&guard).version;
-                Err(Stale {
-                    current,
-                    staged: Staged {
-                        base,
-                        value: unshare(value),
-                    },
-                })
+                Err(Stale { current, staged: Staged { base, value: unshare(value) } })
             }
         }
     }
@@ -162,9 +145,7 @@ impl<T: Send + Sync + 'static> SnapshotCell<T> {
                 return Ok(version);
             }
         }
-        Err(Contended {
-            attempts: UPDATE_ATTEMPTS,
-        })
+        Err(Contended { attempts: UPDATE_ATTEMPTS })
     }
 
     fn shared<'g>(&self, guard: &'g Guard) -> Shared<'g, Node<T>> {
@@ -181,10 +162,7 @@ impl<T: Clone + Send + Sync + 'static> SnapshotCell<T> {
     /// A private copy of the current state to change and then [`commit`](Self::commit).
     pub fn stage(&self) -> Staged<T> {
         let seen = self.load();
-        Staged {
-            base: seen.version,
-            value: T::clone(&seen),
-        }
+        Staged { base: seen.version, value: T::clone(&seen) }
     }
 }
 
@@ -248,10 +226,7 @@ impl<T> Snapshot<T> {
 
 impl<T> Clone for Snapshot<T> {
     fn clone(&self) -> Self {
-        Snapshot {
-            version: self.version,
-            value: Arc::clone(&self.value),
-        }
+        Snapshot { version: self.version, value: Arc::clone(&self.value) }
     }
 }
 
@@ -342,11 +317,7 @@ pub struct Contended {
 
 impl fmt::Display for Contended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} attempts lost to other writers: try again later",
-            self.attempts
-        )
+        write!(f, "{} attempts lost to other writers: try again later", self.attempts)
     }
 }
 

@@ -26,24 +26,17 @@ fn base(entries: &[(&str, i64)]) -> State {
 /// A proposal of agent `id` on `state`, judged in the order of `urgency` (0 first).
 fn on(state: &State, id: &str, urgency: u64) -> Proposal {
     let mut proposal = Proposal::on(&Snapshot::from(state.clone()), id, id);
-    proposal.hint = Hint {
-        deadline: Some(1_000 + urgency),
-        ..Hint::default()
-    };
+    proposal.hint = Hint { deadline: Some(1_000 + urgency), ..Hint::default() };
     proposal
 }
 
 fn reads(mut proposal: Proposal, keys: &[&str]) -> Proposal {
-    proposal
-        .reads
-        .extend(keys.iter().map(|k| Read::Key(key(k))));
+    proposal.reads.extend(keys.iter().map(|k| Read::Key(key(k))));
     proposal
 }
 
 fn writes(mut proposal: Proposal, ops: &[(&str, Op)]) -> Proposal {
-    proposal
-        .writes
-        .extend(ops.iter().map(|(k, op)| (key(k), op.clone())));
+    proposal.writes.extend(ops.iter().map(|(k, op)| (key(k), op.clone())));
     proposal
 }
 
@@ -67,10 +60,7 @@ fn a_lost_update_is_refused() {
     let state = base(&[("n", 1)]);
     let increment = |id, urgency| writes(reads(on(&state, id, urgency), &["n"]), &[set("n", 2)]);
     let (outcomes, next) = decided(&state, &[increment("a", 0), increment("b", 1)]);
-    assert_eq!(
-        [rule(&outcomes[0]), rule(&outcomes[1])],
-        ["committed", "write-write"]
-    );
+    assert_eq!([rule(&outcomes[0]), rule(&outcomes[1])], ["committed", "write-write"]);
     // And in the next round: what b read has changed.
     let late = increment("c", 0);
     let (outcomes, _) = decided(&next, &[late]);
@@ -89,19 +79,14 @@ fn write_skew_is_refused() {
         writes(reads(on(&state, "b", 1), &["x", "y"]), &[set("y", 0)]),
     ];
     let (outcomes, _) = decided(&state, &batch);
-    assert_eq!(
-        [rule(&outcomes[0]), rule(&outcomes[1])],
-        ["committed", "read-write"]
-    );
+    assert_eq!([rule(&outcomes[0]), rule(&outcomes[1])], ["committed", "read-write"]);
 }
 
 #[test]
 fn read_skew_is_refused() {
     let state = base(&[("x", 1), ("y", 1)]);
-    let (_, moved) = decided(
-        &state,
-        &[writes(on(&state, "mover", 0), &[set("x", 2), set("y", 2)])],
-    );
+    let (_, moved) =
+        decided(&state, &[writes(on(&state, "mover", 0), &[set("x", 2), set("y", 2)])]);
     // It saw x before and y after the move: its base says so, and x has changed since.
     let mut torn = writes(reads(on(&moved, "torn", 0), &["x", "y"]), &[set("sum", 3)]);
     (torn.base, torn.born) = (state.version(), state.version());
@@ -118,14 +103,8 @@ fn a_phantom_is_refused() {
     };
     let batch = [count("a", 0, "tasks/2"), count("b", 1, "tasks/3")];
     assert_eq!(rule(&decided(&state, &batch).0[1]), "read-write");
-    let (_, next) = decided(
-        &state,
-        &[writes(on(&state, "c", 0), &[("tasks/1", Op::Remove)])],
-    );
-    assert_eq!(
-        rule(&decided(&next, &[count("d", 0, "other")]).0[0]),
-        "stale-read"
-    );
+    let (_, next) = decided(&state, &[writes(on(&state, "c", 0), &[("tasks/1", Op::Remove)])]);
+    assert_eq!(rule(&decided(&next, &[count("d", 0, "other")]).0[0]), "stale-read");
 }
 
 #[test]
@@ -136,10 +115,7 @@ fn a_reader_beside_a_writer_goes_first_and_both_commit() {
         writes(reads(on(&state, "reader", 1), &["x"]), &[set("seen", 1)]),
     ];
     let (outcomes, _) = decided(&state, &batch);
-    let committed = |order| Outcome::Committed {
-        version: Version(1),
-        order,
-    };
+    let committed = |order| Outcome::Committed { version: Version(1), order };
     assert_eq!(outcomes, [committed(1), committed(0)]);
 }
 
@@ -162,11 +138,7 @@ fn a_loser_blocks_nobody() {
 #[test]
 fn an_unbounded_add_cannot_break_an_accepted_bound() {
     let state = base(&[("pool", 4)]);
-    let bounded = Op::Add {
-        by: 3,
-        at_least: None,
-        at_most: Some(10),
-    };
+    let bounded = Op::Add { by: 3, at_least: None, at_most: Some(10) };
     let batch = [
         writes(on(&state, "careful", 0), &[("pool", bounded)]),
         writes(on(&state, "greedy", 1), &[("pool", Op::add(4))]),
@@ -176,10 +148,8 @@ fn an_unbounded_add_cannot_break_an_accepted_bound() {
     let (outcomes, next) = decided(&state, &batch);
     let names: Vec<_> = outcomes.iter().map(rule).collect();
     assert_eq!(names, ["committed", "bound", "committed", "committed"]);
-    assert!(
-        matches!(&outcomes[1], Outcome::Conflict { with: Winner::Accepted { agent, .. }, .. }
-            if agent.as_str() == "careful")
-    );
+    assert!(matches!(&outcomes[1], Outcome::Conflict { with: Winner::Accepted { agent, .. }, .. }
+            if agent.as_str() == "careful"));
     assert_eq!(next.get("pool"), Some(&(4 + 3 + 3 - 100).into()));
 }
 
@@ -191,10 +161,7 @@ fn agreeing_in_different_rounds_is_held_against_the_stored_value() {
     };
     let (_, next) = decided(&state, &[agree(&state, "a", 1)]);
     let (outcomes, _) = decided(&next, &[agree(&next, "same", 1), agree(&next, "other", 2)]);
-    assert_eq!(
-        outcomes.iter().map(rule).collect::<Vec<_>>(),
-        ["committed", "disagree"]
-    );
+    assert_eq!(outcomes.iter().map(rule).collect::<Vec<_>>(), ["committed", "disagree"]);
     assert!(
         matches!(&outcomes[1], Outcome::Conflict { with: Winner::Stored { agent, version }, .. }
             if agent.as_str() == "a" && *version == Version(1))
@@ -215,10 +182,7 @@ fn three_requirements_can_be_jointly_empty_though_no_two_are() {
         constrain("c", 2, ">=1.0.0-b.0, <2.0.0"),
     ];
     let (outcomes, _) = decided(&state, &batch);
-    assert_eq!(
-        outcomes.iter().map(rule).collect::<Vec<_>>(),
-        ["committed", "committed", "empty"]
-    );
+    assert_eq!(outcomes.iter().map(rule).collect::<Vec<_>>(), ["committed", "committed", "empty"]);
 }
 
 #[test]
@@ -229,10 +193,7 @@ fn a_precondition_is_judged_on_the_rounds_snapshot() {
             .require(Precondition::Equals(key("mode"), value.into()))
     };
     let (outcomes, _) = decided(&state, &[needs("yes", 0, 1), needs("no", 1, 2)]);
-    assert_eq!(
-        outcomes.iter().map(rule).collect::<Vec<_>>(),
-        ["committed", "precondition"]
-    );
+    assert_eq!(outcomes.iter().map(rule).collect::<Vec<_>>(), ["committed", "precondition"]);
 }
 
 #[test]
@@ -257,10 +218,7 @@ fn malformed_and_oversized_proposals_are_refused_with_a_reason() {
     let mut input = input(&state);
     input.now = 5;
     input.policy.limits.bytes = 20;
-    let big = writes(
-        on(&state, "big", 0),
-        &[("big", Op::Set("x".repeat(30).into()))],
-    );
+    let big = writes(on(&state, "big", 0), &[("big", Op::Set("x".repeat(30).into()))]);
     let verdicts = decide(&state, &[twice, future, late, big], &input);
     let names: Vec<_> = verdicts.outcomes.iter().map(rule).collect();
     assert_eq!(names, ["invalid", "invalid", "expired", "limit"]);
@@ -269,15 +227,10 @@ fn malformed_and_oversized_proposals_are_refused_with_a_reason() {
 #[test]
 fn the_same_attempt_with_other_content_is_invalid_both_times() {
     let state = base(&[]);
-    let batch = [
-        writes(on(&state, "a", 0), &[set("x", 1)]),
-        writes(on(&state, "a", 0), &[set("x", 2)]),
-    ];
+    let batch =
+        [writes(on(&state, "a", 0), &[set("x", 1)]), writes(on(&state, "a", 0), &[set("x", 2)])];
     let (outcomes, next) = decided(&state, &batch);
-    assert!(
-        outcomes.iter().all(|outcome| rule(outcome) == "invalid"),
-        "{outcomes:?}"
-    );
+    assert!(outcomes.iter().all(|outcome| rule(outcome) == "invalid"), "{outcomes:?}");
     assert_eq!(next.get("x"), None);
 }
 
@@ -288,11 +241,7 @@ fn an_intent_sent_twice_in_a_round_is_committed_once() {
     let mut second = first.clone();
     second.attempt = 1;
     let (outcomes, next) = decided(&state, &[first.clone(), second, first]);
-    assert!(
-        outcomes
-            .iter()
-            .all(|outcome| *outcome == outcomes[0] && outcome.is_committed())
-    );
+    assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0] && outcome.is_committed()));
     assert_eq!(next.get("n"), Some(&1.into()));
 }
 
@@ -304,28 +253,17 @@ fn an_unknown_intent_born_before_the_window_is_too_old() {
     let mut old = writes(on(&state, "old", 0), &[set("x", 1)]);
     (old.base, old.born) = (Version(1990), Version(900));
     let outcome = &decided(&state, &[old]).0[0];
-    assert_eq!(
-        *outcome,
-        Outcome::TooOld {
-            horizon: Version(976)
-        }
-    );
+    assert_eq!(*outcome, Outcome::TooOld { horizon: Version(976) });
 }
 
 /// In which round a background intent is committed against a stream of critical rivals for the same key.
 fn rounds_under_a_flood(aging: u64) -> Option<u64> {
     let mut state = base(&[]);
     let mut patient = writes(on(&state, "patient", 0), &[set("x", -1)]);
-    patient.hint = Hint {
-        class: Class::Background,
-        deadline: None,
-    };
+    patient.hint = Hint { class: Class::Background, deadline: None };
     for round in 0..100 {
         let mut rival = writes(on(&state, &format!("rival-{round}"), 0), &[set("x", round)]);
-        rival.hint = Hint {
-            class: Class::Critical,
-            deadline: None,
-        };
+        rival.hint = Hint { class: Class::Critical, deadline: None };
         (patient.base, patient.attempt) = (state.version(), round as u32);
         let mut input = input(&state);
         input.policy.aging = aging;
@@ -342,16 +280,9 @@ fn rounds_under_a_flood(aging: u64) -> Option<u64> {
 /// G10: the class rises while an intent waits; once it is equal, the lot decides, and no id always loses that.
 #[test]
 fn a_low_class_is_not_beaten_for_ever() {
-    assert_eq!(
-        rounds_under_a_flood(u64::MAX),
-        None,
-        "without aging the flood wins"
-    );
+    assert_eq!(rounds_under_a_flood(u64::MAX), None, "without aging the flood wins");
     let waited = rounds_under_a_flood(2).expect("committed at last");
-    assert!(
-        (8..24).contains(&waited),
-        "four steps of two rounds, then the lot; waited {waited}"
-    );
+    assert!((8..24).contains(&waited), "four steps of two rounds, then the lot; waited {waited}");
 }
 
 #[test]
@@ -382,16 +313,9 @@ fn no_id_always_wins_the_lot() {
 #[test]
 fn removals_are_forgotten_only_after_the_window() {
     let mut state = base(&[("x", 1)]);
-    let policy = RoundPolicy {
-        window: 3,
-        ..RoundPolicy::default()
-    };
+    let policy = RoundPolicy { window: 3, ..RoundPolicy::default() };
     for round in 0..6_i64 {
-        let op = if round == 0 {
-            ("x", Op::Remove)
-        } else {
-            set("y", round)
-        };
+        let op = if round == 0 { ("x", Op::Remove) } else { set("y", round) };
         let batch = [writes(on(&state, &format!("p{round}"), 0), &[op])];
         let mut input = input(&state);
         input.policy = policy.clone();
@@ -460,10 +384,7 @@ fn proposals() -> impl Strategy<Value = Vec<Proposal>> {
                 Precondition::Equals(key(KEYS[at]), value.into())
             })),
             writes,
-            hint: Hint {
-                class: Class::ALL[class],
-                deadline: None,
-            },
+            hint: Hint { class: Class::ALL[class], deadline: None },
         };
         all.into_iter().map(proposal).collect()
     })

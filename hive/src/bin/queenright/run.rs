@@ -1,0 +1,139 @@
+//! `queenright run`.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use queenright::packs::{self, Diagnostic, Loaded, Options, Report, Resolution};
+
+use crate::args::{Format, Run};
+use crate::{FAULTY, RESOLVED, UNRESOLVED, human, json, note, out};
+
+/// Does what was asked, and returns the exit status.
+pub(crate) fn run(args: &Run) -> u8 {
+    let started = Instant::now();
+    let bar = progress_bar();
+    bar.set_message("reading manifests");
+    let loaded = packs::load(&args.paths, args.hive.as_deref());
+    let read = started.elapsed();
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(faults) => {
+            bar.finish_and_clear();
+            return faulty(args, &faults);
+        }
+    };
+    let resolution = resolve(args, loaded, &bar);
+    bar.finish_and_clear();
+    let resolution = match resolution {
+        Ok(resolution) => resolution,
+        Err(error) => return fail(args, &error.to_string()),
+    };
+    let resolved = started.elapsed() - read;
+    if let Err(message) = write_configuration(args, &resolution.report) {
+        return fail(args, &message);
+    }
+    match shown(args, &resolution) {
+        Ok(text) => out(&text),
+        Err(message) => return fail(args, &message),
+    }
+    if args.format == Format::Human {
+        resolution.report.warnings.iter().for_each(|warning| note(&warning.to_string()));
+        note(&format!(
+            "took {} to read and {} to resolve",
+            human::time(read),
+            human::time(resolved)
+        ));
+    }
+    if resolution.report.is_resolved() { RESOLVED } else { UNRESOLVED }
+}
+
+fn resolve(
+    args: &Run,
+    loaded: Loaded,
+    bar: &ProgressBar,
+) -> Result<Resolution, packs::ResolveError> {
+    let agents = loaded.packs.len();
+    bar.set_length(agents as u64);
+    bar.set_message("round 1");
+    let options = Options { seed: args.seed, threads: args.threads, rounds: args.rounds };
+    packs::resolve_with(loaded, &options, |state, waiting| {
+        bar.set_position(agents.saturating_sub(waiting) as u64);
+        bar.set_message(format!("round {}", state.version().next()));
+    })
+}
+
+/// A bar on standard error, and only if that is a terminal.
+fn progress_bar() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0);
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} agents settled, {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+fn shown(args: &Run, resolution: &Resolution) -> Result<String, String> {
+    let explanation =
+        args.explain.as_deref().map(|key| packs::explain(resolution, key)).transpose()?;
+    Ok(match (&explanation, args.format) {
+        (Some(explanation), Format::Human) => human::explanation(explanation),
+        (Some(explanation), Format::Json) => json::explanation(explanation),
+        (None, Format::Human) => human::summary(resolution, args.out.as_deref(), args.verbose),
+        (None, Format::Json) => json::report(&resolution.report),
+    })
+}
+
+fn faulty(args: &Run, faults: &[Diagnostic]) -> u8 {
+    match args.format {
+        Format::Json => out(&json::faults(faults)),
+        Format::Human => {
+            faults.iter().for_each(|fault| note(&fault.to_string()));
+            let (count, what) = (faults.len(), if faults.len() == 1 { "error" } else { "errors" });
+            note(&format!("{count} {what}; nothing was resolved"));
+        }
+    }
+    FAULTY
+}
+
+fn fail(args: &Run, message: &str) -> u8 {
+    match args.format {
+        Format::Json => out(&json::failure(message)),
+        Format::Human => note(&format!("error: {message}")),
+    }
+    FAULTY
+}
+
+/// Writes the configuration beside its place and renames it, so that no reader ever sees half of it.
+fn write_configuration(args: &Run, report: &Report) -> Result<(), String> {
+    let Some(path) = &args.out else { return Ok(()) };
+    let text = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("json") => json::pretty(&packs::to_json(report)),
+        _ => packs::to_toml(report),
+    };
+    write_whole(path, text.as_bytes()).map_err(|error| {
+        format!("{} cannot be written: {error}; choose another place with `--out`", path.display())
+    })
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    // Through a link the file behind it is replaced, not the link.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder =
+        target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As any new file: what the umask leaves of it.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.prefix(".queenright-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(&target)?;
+    Ok(())
+}
