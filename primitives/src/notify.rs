@@ -27,7 +27,7 @@ use crate::sync::{Arc, Condvar, Mutex, lock, wait};
 /// ```
 pub fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Shared {
-        slot: Mutex::new(Slot { state: State::Empty, waker: None }),
+        slot: Mutex::new(Slot { state: State::Empty, waker: None, blocked: false }),
         filled: Condvar::new(),
     });
     (Sender { shared: Some(Arc::clone(&shared)) }, Receiver { shared })
@@ -41,6 +41,8 @@ struct Shared<T> {
 struct Slot<T> {
     state: State<T>,
     waker: Option<Waker>,
+    /// A thread blocks on the condition. Waking costs a system call, so it is not done in vain.
+    blocked: bool,
 }
 
 enum State<T> {
@@ -55,7 +57,9 @@ impl<T> Shared<T> {
         let waker = {
             let mut slot = lock(&self.slot);
             slot.state = state;
-            self.filled.notify_one();
+            if slot.blocked {
+                self.filled.notify_one();
+            }
             slot.waker.take()
         };
         if let Some(waker) = waker {
@@ -125,7 +129,10 @@ impl<T> Receiver<T> {
         loop {
             match slot.take() {
                 Some(answer) => return answer,
-                None => slot = wait(&self.shared.filled, slot),
+                None => {
+                    slot.blocked = true;
+                    slot = wait(&self.shared.filled, slot);
+                }
             }
         }
     }
@@ -149,6 +156,7 @@ impl<T> Receiver<T> {
             if left.is_zero() {
                 return Err(WaitError::TimedOut);
             }
+            slot.blocked = true;
             slot = self
                 .shared
                 .filled

@@ -117,6 +117,9 @@ struct Lanes<T> {
     passed: [u32; Class::ALL.len()],
     len: usize,
     closed: bool,
+    /// How many threads wait for a task, and for room. Waking costs a system call, so nobody is woken who does not wait.
+    waiting_for_task: usize,
+    waiting_for_room: usize,
 }
 
 impl<T> Lanes<T> {
@@ -156,6 +159,8 @@ impl<T> PriorityQueue<T> {
                 passed: [0; Class::ALL.len()],
                 len: 0,
                 closed: false,
+                waiting_for_task: 0,
+                waiting_for_room: 0,
             }),
             not_empty: Condvar::new(),
             not_full: Condvar::new(),
@@ -194,38 +199,55 @@ impl<T> PriorityQueue<T> {
                 self.admit(lanes, task, class);
                 return Ok(());
             }
+            lanes.waiting_for_room += 1;
             lanes = wait(&self.not_full, lanes);
+            lanes.waiting_for_room -= 1;
         }
     }
 
     fn admit(&self, mut lanes: MutexGuard<'_, Lanes<T>>, task: T, class: Class) {
         lanes.tasks[class.index()].push_back(task);
         lanes.len += 1;
+        let wake = lanes.waiting_for_task > 0;
         drop(lanes);
-        self.not_empty.notify_one();
+        if wake {
+            self.not_empty.notify_one();
+        }
     }
 
     /// The next task, or `None` when the queue is empty now.
     pub fn try_pop(&self) -> Option<T> {
-        let task = lock(&self.lanes).pop(self.patience)?;
-        self.not_full.notify_one();
-        Some(task)
+        self.take(lock(&self.lanes)).ok()
     }
 
     /// The next task; waits while the queue is empty. `None` once it is closed *and* empty.
     pub fn pop(&self) -> Option<T> {
         let mut lanes = lock(&self.lanes);
         loop {
-            if let Some(task) = lanes.pop(self.patience) {
-                drop(lanes);
-                self.not_full.notify_one();
-                return Some(task);
-            }
-            if lanes.closed {
-                return None;
-            }
-            lanes = wait(&self.not_empty, lanes);
+            lanes = match self.take(lanes) {
+                Ok(task) => return Some(task),
+                Err(lanes) if lanes.closed => return None,
+                Err(lanes) => self.wait_for_task(lanes),
+            };
         }
+    }
+
+    /// Takes the next task and wakes one who waits for its room; or gives the lock back.
+    fn take<'q>(&self, mut lanes: MutexGuard<'q, Lanes<T>>) -> Result<T, MutexGuard<'q, Lanes<T>>> {
+        let Some(task) = lanes.pop(self.patience) else { return Err(lanes) };
+        let wake = lanes.waiting_for_room > 0;
+        drop(lanes);
+        if wake {
+            self.not_full.notify_one();
+        }
+        Ok(task)
+    }
+
+    fn wait_for_task<'q>(&self, mut lanes: MutexGuard<'q, Lanes<T>>) -> MutexGuard<'q, Lanes<T>> {
+        lanes.waiting_for_task += 1;
+        lanes = wait(&self.not_empty, lanes);
+        lanes.waiting_for_task -= 1;
+        lanes
     }
 
     /// Waits for at least one task, then moves up to `most` of them to `out`, in order, under one lock.
@@ -239,16 +261,19 @@ impl<T> PriorityQueue<T> {
             if lanes.closed {
                 return 0;
             }
-            lanes = wait(&self.not_empty, lanes);
+            lanes = self.wait_for_task(lanes);
         }
         let moved = most.min(lanes.len);
         out.reserve(moved);
         out.extend((0..moved).map_while(|_| lanes.pop(self.patience)));
-        let rest = lanes.len;
+        let room_wanted = lanes.waiting_for_room > 0;
+        // The wake-up of a push may have reached this call alone while other consumers wait.
+        let tasks_wanted = lanes.len > 0 && lanes.waiting_for_task > 0;
         drop(lanes);
-        self.not_full.notify_all();
-        if rest > 0 {
-            // The wake-up of a push may have reached this call alone while other consumers wait.
+        if room_wanted {
+            self.not_full.notify_all();
+        }
+        if tasks_wanted {
             self.not_empty.notify_one();
         }
         moved

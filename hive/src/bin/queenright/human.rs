@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, presets};
 use queenright::packs::{Conflict, Explanation, Kind, Report, Resolution, Series};
 
 /// The width of tables where there is no terminal.
@@ -156,6 +156,7 @@ fn series(series: &[Series], verbose: bool) -> String {
             table.add_row([name, series, requirement, &needed_by(packs, verbose)]);
         }
     }
+    table.style_mut().row_separator = LineStyle::none();
     let more = match series.len().saturating_sub(most) {
         0 => String::new(),
         more => format!("… and {}; -v shows all\n", count(more, "more package")),
