@@ -44,6 +44,16 @@
 
 #![forbid(unsafe_code)]
 
+/// Runs the examples of the repository's front page.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct FrontPage;
+
+/// Runs the examples of this crate's own front page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CratePage;
+
 mod agent;
 mod config;
 pub mod consensus;

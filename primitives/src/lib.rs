@@ -34,6 +34,11 @@
 //!
 //! [`loom-tests`]: https://github.com/queenright/queenright/tree/main/loom-tests
 
+/// Runs the example of this crate's front page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CratePage;
+
 mod sync;
 
 pub mod aggregate;

@@ -28,4 +28,7 @@
 
 mod cell;
 
+#[cfg(all(test, not(queenright_loom)))]
+mod tests;
+
 pub use cell::{Contended, Snapshot, SnapshotCell, Staged, Stale, Version};

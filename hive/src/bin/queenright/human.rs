@@ -195,11 +195,11 @@ pub(crate) fn explanation(explanation: &Explanation) -> String {
             conflict.resolved_by.map_or("unresolved".to_owned(), |by| format!("resolved by {by}"));
         let _ = writeln!(
             text,
-            "{outcome}: {} wants {}, {} holds {} ({}: {})\n  at {}:{}\n  {}",
+            "{outcome}: {} wants {}; held is {}, by {} ({}: {})\n  at {}:{}\n  {}",
             conflict.loser,
             conflict.wanted,
-            conflict.winners,
             conflict.held,
+            conflict.winners,
             conflict.kind,
             rule(conflict.kind, conflict.rule),
             conflict.file,
