@@ -73,11 +73,13 @@ pub(crate) struct Document<'d> {
     file: &'d str,
     text: &'d str,
     pub(crate) faults: Vec<Diagnostic>,
+    /// The name the pack gives itself, known even if the rest of the file is unusable.
+    pub(crate) name: Option<String>,
 }
 
 impl<'d> Document<'d> {
     pub(crate) fn new(file: &'d str, text: &'d str) -> Self {
-        Document { file, text, faults: Vec::new() }
+        Document { file, text, faults: Vec::new(), name: None }
     }
 
     /// The root table; `None` after syntax errors, which are all recorded.

@@ -41,15 +41,26 @@ pub fn load(paths: &[PathBuf], hive: Option<&Path>) -> Result<Loaded, Vec<Diagno
     let mut packs = Vec::new();
     let native: Vec<_> = found.packs.par_iter().map(read_pack).collect();
     let cargo: Vec<_> = found.cargo.par_iter().map(read_cargo).collect();
-    for (pack, wrong) in native.into_iter().chain(cargo) {
-        packs.extend(pack);
-        faults.extend(wrong);
+    // Packs whose files are faulty are there all the same, so that nobody is told they are missing.
+    let mut faulty = Faulty::default();
+    for read in native {
+        match (&read.value, &read.name) {
+            (None, Some(name)) => faulty.names.push(name.clone()),
+            (None, None) => faulty.nameless += 1,
+            (Some(_), _) => {}
+        }
+        packs.extend(read.value);
+        faults.extend(read.faults);
+    }
+    for read in cargo {
+        packs.extend(read.value);
+        faults.extend(read.faults);
     }
     let hive = read_hive(hive, &found.hives, &mut faults);
     let mut warnings = Vec::new();
     same_name(&packs, &mut faults);
     packs = without_copies(packs, &mut warnings);
-    requirements_exist(&packs, &mut faults);
+    requirements_exist(&packs, &faulty, &mut faults);
     cycles(&packs, &mut faults);
     if packs.is_empty() && faults.is_empty() {
         for path in paths {
@@ -89,17 +100,28 @@ pub fn parse_cargo_manifest(file: &str, text: &str) -> Result<Option<Pack>, Vec<
     if document.faults.is_empty() { Ok(pack) } else { Err(document.faults) }
 }
 
-fn read<T>(
-    path: &Path,
-    parse: impl FnOnce(&mut Document<'_>, &str) -> Option<T>,
-) -> (Option<T>, Vec<Diagnostic>) {
+/// What came of one file.
+struct Reading<T> {
+    value: Option<T>,
+    faults: Vec<Diagnostic>,
+    name: Option<String>,
+}
+
+/// The packs that could not be read.
+#[derive(Default)]
+struct Faulty {
+    names: Vec<String>,
+    nameless: usize,
+}
+
+fn read<T>(path: &Path, parse: impl FnOnce(&mut Document<'_>, &str) -> Option<T>) -> Reading<T> {
     let file = shown(path);
     match document::read(path, &file) {
-        Err(fault) => (None, vec![fault]),
+        Err(fault) => Reading { value: None, faults: vec![fault], name: None },
         Ok(text) => {
             let mut document = Document::new(&file, &text);
             let value = parse(&mut document, &file);
-            (value, document.faults)
+            Reading { value, faults: document.faults, name: document.name }
         }
     }
 }
@@ -117,9 +139,9 @@ fn read_hive(given: Option<&Path>, found: &[PathBuf], faults: &mut Vec<Diagnosti
             return HiveFile::default();
         }
     };
-    let (hive, wrong) = read(path, |document, file| Some(hivefile::read(document, file)));
-    faults.extend(wrong);
-    hive.unwrap_or_default()
+    let read = read(path, |document, file| Some(hivefile::read(document, file)));
+    faults.extend(read.faults);
+    read.value.unwrap_or_default()
 }
 
 fn error_at(pack: &Pack, at: Location, message: String, help: String) -> Diagnostic {
@@ -168,21 +190,24 @@ fn required(pack: &Pack) -> impl Iterator<Item = (&str, Location)> {
         .filter_map(|wish| Some((wish.key().as_str().strip_prefix("packs/")?, wish.at)))
 }
 
-fn requirements_exist(packs: &[Pack], faults: &mut Vec<Diagnostic>) {
+fn requirements_exist(packs: &[Pack], faulty: &Faulty, faults: &mut Vec<Diagnostic>) {
     let native = packs.iter().filter(|pack| pack.origin == Origin::Pack);
-    let names: Vec<&str> = native.map(|pack| pack.name.as_str()).collect();
+    let names: Vec<&str> = native
+        .map(|pack| pack.name.as_str())
+        .chain(faulty.names.iter().map(String::as_str))
+        .collect();
     for pack in packs {
         for (name, at) in required(pack).filter(|(name, _)| !names.contains(name)) {
             let help = match closest(name, names.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
+                None if faulty.nameless > 0 => {
+                    "mend the other files first: it may be one of those that cannot be read"
+                        .to_owned()
+                }
                 None => "give its folder as well, or remove the requirement".to_owned(),
             };
-            faults.push(error_at(
-                pack,
-                at,
-                format!("the pack `{name}` is required but was not found"),
-                help,
-            ));
+            let message = format!("the pack `{name}` is required but was not found");
+            faults.push(error_at(pack, at, message, help));
         }
     }
 }

@@ -98,6 +98,7 @@ fn head(document: &mut Document<'_>, root: &Table<'_>, file: &str) -> Option<Pac
         },
     };
     let name = name.filter(|(name, span)| is_name(document, name, span));
+    document.name = name.as_ref().map(|(name, _)| name.clone());
     let version = version.and_then(|(text, span)| self::version(document, &text, span));
     let name = name?.0;
     Some(Pack {
