@@ -26,6 +26,7 @@
 
 mod analyze;
 mod cargo;
+mod conflicts;
 mod diagnostic;
 mod document;
 mod explain;

@@ -8,7 +8,7 @@ use super::analyze::{Analyzer, PHASE, Phase};
 use super::load::Loaded;
 use super::pack::{Ask, Location, Origin, Pack, Wish};
 use super::policy::Policy;
-use super::report::{Case, Report, report};
+use super::report::{Case, Ended, Report, report};
 use crate::agent::Failure;
 use crate::error::{HiveError, TransactError};
 use crate::hive::Hive;
@@ -146,7 +146,17 @@ pub fn resolve_with(
         waiting = settled.waiting;
     }
     let (state, history) = (hive.snapshot(), hive.history());
-    let report = report(&name, seed, &file, &cases, &base, &state, &history, waiting, warnings);
+    let report = report(Ended {
+        hive: &name,
+        seed,
+        file: &file,
+        cases: &cases,
+        base: &base,
+        state: &state,
+        history: &history,
+        waiting,
+        warnings,
+    });
     Ok(Resolution { report, state, history, base, policy })
 }
 
