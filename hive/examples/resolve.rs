@@ -1,6 +1,7 @@
 //! What `queenright run` does, as a library call.
 //!
 //! `cargo run -p queenright --features packs --example resolve [FOLDER]`
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use queenright::packs::{self, Options};
 

@@ -1,6 +1,7 @@
 //! A hive without manifests or the command: agents share a budget, one changes the rules, all settle.
 //!
 //! `cargo run -p queenright --example swarm`
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use queenright::{Hive, Next, Op, Proposal, agent};
 

@@ -97,6 +97,18 @@ pub enum TransactError {
     Closed,
 }
 
+impl From<ProposeError> for TransactError {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::TooDeep(_) => {
+                let reason = TOO_DEEP.to_owned();
+                TransactError::Refused(Box::new(Outcome::Invalid { reason }))
+            }
+            ProposeError::Closed(_) | ProposeError::Full(_) => TransactError::Closed,
+        }
+    }
+}
+
 impl fmt::Display for TransactError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

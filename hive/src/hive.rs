@@ -166,7 +166,8 @@ impl Hive {
         Ok(())
     }
 
-    /// Runs agents in parallel, round after round, until none has anything left to do, or `limit` rounds were decided.
+    /// Runs agents in parallel, round after round, until none has anything left to do, or `limit` rounds were decided,
+    /// or agents were woken `limit` times without proposing anything.
     ///
     /// Every woken agent is awaited, then their proposals are decided as one batch. So with the same agents, base and
     /// seed the rounds are the same, whatever the threads do, as long as nobody else proposes meanwhile.
@@ -188,8 +189,8 @@ impl Hive {
         mut progress: impl FnMut(&Snapshot, usize),
     ) -> Result<Settled, HiveError> {
         let mut roster = self.roster()?;
-        let mut rounds = 0;
-        while rounds < limit {
+        let (mut rounds, mut idle) = (0, 0);
+        while rounds < limit && idle < limit {
             let snapshot = self.snapshot();
             // Somebody else may have changed what an agent watches, before this call or since the last round.
             roster.wake_on_change(&snapshot);
@@ -199,7 +200,10 @@ impl Hive {
             let members = &mut *roster;
             let proposed = self.in_pool(|| members.run_woken(&snapshot));
             if proposed.is_empty() {
-                continue; // Whoever was woken is done or watching now.
+                // Whoever was woken is done or watching now. Agents that change the state by other ways could wake
+                // themselves for ever, so this is counted too.
+                idle += 1;
+                continue;
             }
             let answers = self.decide(proposed);
             let closed = answers.iter().any(|(.., outcome)| *outcome == Outcome::CommitUnknown);
@@ -260,7 +264,7 @@ impl Hive {
             let Some(proposal) = proposal else {
                 return Ok(value);
             };
-            let outcome = self.propose(proposal).map_err(|_| TransactError::Closed)?.wait();
+            let outcome = self.propose(proposal).map_err(TransactError::from)?.wait();
             intent.attempt += 1;
             attempts += 1;
             match outcome {

@@ -270,6 +270,61 @@ impl fmt::Display for Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// Integers and floats of equal value, half a step apart, and where one cannot hold the other.
+    fn number() -> impl Strategy<Value = Value> {
+        let edges =
+            vec![i64::MIN as f64, i64::MAX as f64, 9_007_199_254_740_992.0, f64::MIN_POSITIVE];
+        let float = |number| Value::float(number).unwrap();
+        prop_oneof![
+            (-2i64..3).prop_map(Value::from),
+            prop::sample::select(vec![i64::MIN, i64::MAX, (1 << 53) + 1, 1 << 53])
+                .prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-4i64..6).prop_map(move |halves| float(halves as f64 / 2.0)),
+            prop::sample::select(edges).prop_map(float),
+            any::<i64>().prop_map(move |number| float(number as f64)),
+            any::<f64>().prop_filter_map("finite", Value::float),
+        ]
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            3 => number(),
+            1 => any::<bool>().prop_map(Value::from),
+            1 => "[ab]?".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(2, 12, 3, |inner| {
+            let map = prop::collection::btree_map("[ab]".prop_map(Arc::from), inner.clone(), 0..3);
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::vec(inner, 0..3).prop_map(Value::set),
+                map.prop_map(|map| Value::Map(Arc::new(map))),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Sets, `Max` and `Min` are only well defined because of this.
+        #[test]
+        fn values_have_one_total_order(
+            values in prop_oneof![
+                prop::collection::vec(number(), 3..8),
+                prop::collection::vec(value(), 3..8)
+            ],
+        ) {
+            for a in &values {
+                for b in &values {
+                    prop_assert_eq!(a.cmp(b), b.cmp(a).reverse());
+                    prop_assert_eq!(a == b, a.cmp(b).is_eq());
+                    for c in values.iter().filter(|c| a <= b && b <= *c) {
+                        prop_assert!(a <= c, "{a} <= {b} <= {c}");
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn numbers_compare_without_rounding() {

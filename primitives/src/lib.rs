@@ -30,9 +30,7 @@
 //! - Readers that stall inside a borrow: [`snapshot`] says what that costs.
 //!
 //! # Features
-//! `loom` is for this workspace's model checks alone; see [`loom-tests`] in the repository.
-//!
-//! [`loom-tests`]: https://github.com/queenright/queenright/tree/main/loom-tests
+//! `loom` is for this workspace's model checks alone; see `loom-tests/` in the repository.
 
 /// Runs the example of this crate's front page.
 #[cfg(doctest)]

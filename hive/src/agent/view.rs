@@ -152,8 +152,15 @@ impl View {
     }
 
     /// Adds a condition that must hold in the round that decides.
-    pub fn require(&mut self, precondition: Precondition) {
+    ///
+    /// # Errors
+    /// [`ViewError::TooDeep`] if the value it names is nested too deeply.
+    pub fn require(&mut self, precondition: Precondition) -> Result<(), ViewError> {
+        if !precondition.value().is_none_or(Value::is_shallow) {
+            return Err(ViewError::TooDeep(precondition.key().clone()));
+        }
         self.preconditions.push(precondition);
+        Ok(())
     }
 
     fn current(&self, key: &Key) -> Option<Value> {

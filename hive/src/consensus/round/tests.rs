@@ -5,6 +5,8 @@ use crate::proposal::{Hint, Precondition};
 use crate::state::{BASE_AGENT, Snapshot};
 use crate::value::Value;
 
+mod history;
+
 fn key(path: &str) -> Key {
     Key::new(path).unwrap()
 }
