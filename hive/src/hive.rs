@@ -215,6 +215,8 @@ impl Hive {
             }
             progress(&now, roster.woken());
         }
+        // At the limit nobody has looked yet at what came since, such as the start of another wave.
+        roster.wake_on_change(&self.snapshot());
         Ok(Settled { rounds, waiting: roster.woken(), failed: roster.failures() })
     }
 

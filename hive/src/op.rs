@@ -25,12 +25,11 @@ pub enum Op {
     Remove,
     /// Adds to an integer; an absent key counts as 0.
     Add {
-        /// How much; may be negative. Even an addition that would mend a value outside the bounds is refused, since
-        /// the bounds must hold in every order, and so before it as well.
+        /// How much; may be negative.
         by: i64,
-        /// The sum must not be able to fall below this.
+        /// Once this is added, no order of the round's additions may let the sum fall below this.
         at_least: Option<i64>,
-        /// The sum must not be able to rise above this.
+        /// Once this is added, no order of the round's additions may let the sum rise above this.
         at_most: Option<i64>,
     },
     /// Keeps the larger value.

@@ -258,7 +258,7 @@ impl fmt::Display for Value {
                 f.write_str("{")?;
                 for (place, (name, value)) in map.iter().enumerate() {
                     let comma = if place == 0 { "" } else { ", " };
-                    write!(f, "{comma}{name} = {value}")?;
+                    write!(f, "{comma}{} = {value}", name.escape_debug())?;
                 }
                 f.write_str("}")
             }

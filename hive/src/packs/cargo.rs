@@ -168,6 +168,7 @@ pub(crate) fn read(
         class: Class::Normal,
         origin: Origin::Cargo,
         file: file.to_owned(),
+        at,
         wishes: reader.wishes,
         spanning: reader.spanning,
         conditions: Vec::new(),

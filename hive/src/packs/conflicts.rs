@@ -183,6 +183,10 @@ impl Court<'_> {
             winners = self.holders(key, |_| true);
             winners.jointly = true;
         }
+        if winners.packs.is_empty() {
+            // Nobody else: the wish stands in its own way, such as an addition beyond its own bound.
+            winners = Winners { packs: vec![pack.id.to_string()], jointly: false };
+        }
         // Two wishes of one pack may exclude each other; otherwise it is not in its own way.
         if winners.packs.len() > 1 {
             winners.packs.retain(|name| *name != *pack.id);
@@ -318,8 +322,9 @@ fn advice(kind: Kind, rule: &str, key: &Key) -> String {
         (_, "waiting") => "allow more rounds".to_owned(),
         (_, "condition") => "set the condition's key in one place only".to_owned(),
         (_, "inactive") => format!("make the conditions of {name} hold, or do not require it"),
-        (_, "operator" | "kind") => "use one operator in all packs".to_owned(),
-        (Kind::Bound, _) => "add less, or widen the bound".to_owned(),
+        (_, "operator") => "use one operator in all packs".to_owned(),
+        (_, "kind") => "use values of one kind in all packs".to_owned(),
+        (Kind::Bound, _) => "keep the sum within the bounds, or widen them".to_owned(),
         (Kind::Version, _) if key.is_under("packs") => {
             format!("relax the requirement, or use a {name} that it admits")
         }

@@ -76,7 +76,7 @@ pub(crate) fn closest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let near = |candidate: &&str| distance(word, candidate) <= (candidate.len() / 3).max(1);
+    let near = |candidate: &&str| distance(word, candidate) <= (candidate.chars().count() + 1) / 3;
     candidates.into_iter().filter(near).min_by_key(|candidate| distance(word, candidate))
 }
 

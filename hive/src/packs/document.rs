@@ -23,15 +23,15 @@ pub(crate) type Item<'d> = Spanned<DeValue<'d>>;
 /// Reads a whole file as UTF-8, within the limit.
 pub(crate) fn read(path: &Path, shown: &str) -> Result<String, Diagnostic> {
     let io = |error: std::io::Error| {
-        Diagnostic::file(
-            shown,
-            format!("cannot be read: {error}"),
-            "make it readable, or leave its folder out",
-        )
+        let help = match error.kind() {
+            std::io::ErrorKind::NotFound => "check the spelling of the path",
+            _ => "make it readable, or leave its folder out",
+        };
+        Diagnostic::file(shown, format!("cannot be read: {error}"), help)
     };
     let meta = path.metadata().map_err(io)?;
     if !meta.is_file() {
-        let help = "remove it, or put a manifest there";
+        let help = "name a file here, or remove this";
         return Err(Diagnostic::file(shown, "is not a regular file", help));
     }
     let too_large = || {
@@ -191,7 +191,8 @@ impl<'d> Document<'d> {
         match Key::new(path) {
             Ok(key) => Some(key),
             Err(error) => {
-                self.error(span, error.to_string(), "write segments separated by single slashes");
+                let help = "use at most 1024 bytes of text in segments, as in `a/b`";
+                self.error(span, error.to_string(), help);
                 None
             }
         }

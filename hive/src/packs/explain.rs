@@ -102,6 +102,10 @@ fn rounds(resolution: &Resolution, key: &Key) -> Vec<Step> {
                         Some(format!("lost to {}: {rule}", with.agent()))
                     }
                     // The pack's proposal fell as a whole; it was run again, so this is not the last word.
+                    Outcome::Conflict { key, with, rule } => {
+                        let why = format!("{rule}, on {key} with {}", with.agent());
+                        Some(format!("fell with the rest of its proposal ({why})"))
+                    }
                     other => Some(format!("fell with the rest of its proposal ({other})")),
                 };
                 let order = match outcome {

@@ -12,7 +12,10 @@ use super::diagnostic::Diagnostic;
 pub(crate) struct Found {
     pub(crate) packs: Vec<PathBuf>,
     pub(crate) cargo: Vec<PathBuf>,
+    /// Each `hive.toml` in a folder given, or beside a file given.
     pub(crate) hives: Vec<PathBuf>,
+    /// Each `hive.toml` further down.
+    pub(crate) deeper_hives: Vec<PathBuf>,
     pub(crate) faults: Vec<Diagnostic>,
 }
 
@@ -24,9 +27,12 @@ pub(crate) fn find(paths: &[PathBuf]) -> Found {
     let mut files: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
     let mut hives: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
     for path in paths {
-        if path.is_file() {
+        if path.metadata().is_ok_and(|meta| !meta.is_dir()) {
             if kind(path).is_none() {
-                let help = "give a folder, a `pack.toml` or a `Cargo.toml`";
+                let help = match path.file_name().is_some_and(|name| name == "hive.toml") {
+                    true => "give the packs' folder as a path, and this file with `--hive`",
+                    false => "give a folder, a `pack.toml` or a `Cargo.toml`",
+                };
                 found.faults.push(Diagnostic::file(
                     shown(path),
                     "is neither a `pack.toml` nor a `Cargo.toml`",
@@ -38,7 +44,7 @@ pub(crate) fn find(paths: &[PathBuf]) -> Found {
             note_hive(&mut hives, path.parent().unwrap_or(Path::new("")));
         } else {
             note_hive(&mut hives, path);
-            walk(path, &mut files, &mut found.faults);
+            walk(path, &mut files, &mut found);
         }
     }
     for path in files.into_values() {
@@ -50,6 +56,8 @@ pub(crate) fn find(paths: &[PathBuf]) -> Found {
     found.packs.sort();
     found.cargo.sort();
     found.hives = hives.into_values().collect();
+    found.deeper_hives.sort();
+    found.deeper_hives.dedup();
     found.faults.sort();
     found.faults.dedup();
     found
@@ -68,7 +76,7 @@ fn kind(path: &Path) -> Option<Kind> {
     }
 }
 
-fn walk(root: &Path, files: &mut BTreeMap<PathBuf, PathBuf>, faults: &mut Vec<Diagnostic>) {
+fn walk(root: &Path, files: &mut BTreeMap<PathBuf, PathBuf>, found: &mut Found) {
     let entries = WalkDir::new(root).follow_links(true).into_iter().filter_entry(worth_entering);
     for entry in entries {
         match entry {
@@ -76,8 +84,11 @@ fn walk(root: &Path, files: &mut BTreeMap<PathBuf, PathBuf>, faults: &mut Vec<Di
             Ok(entry) if entry.depth() > 0 && kind(entry.path()).is_some() => {
                 note(files, entry.path())
             }
+            Ok(entry) if entry.depth() > 1 && entry.file_name() == "hive.toml" => {
+                found.deeper_hives.push(entry.into_path());
+            }
             Ok(_) => {}
-            Err(error) => faults.extend(fault(root, &error)),
+            Err(error) => found.faults.extend(fault(root, &error)),
         }
     }
 }
@@ -124,7 +135,8 @@ fn note(files: &mut BTreeMap<PathBuf, PathBuf>, path: &Path) {
 
 fn note_hive(hives: &mut BTreeMap<PathBuf, PathBuf>, folder: &Path) {
     let path = folder.join("hive.toml");
-    if path.exists() {
+    // A link that leads nowhere is there as well, and is reported when it is read.
+    if path.symlink_metadata().is_ok() {
         note(hives, &path);
     }
 }

@@ -59,7 +59,18 @@ fn head(document: &mut Document<'_>, item: &Item<'_>, hive: &mut HiveFile) {
         return;
     };
     document.only(table, "field", &FIELDS);
-    hive.name = table.get("name").and_then(|item| document.text("name", item));
+    if let Some(item) = table.get("name")
+        && let Some(name) = document.text("name", item)
+    {
+        match name.is_empty() || name.chars().any(char::is_control) {
+            true => document.error(
+                item.span(),
+                "`name` is empty or holds control characters",
+                "use plain text",
+            ),
+            false => hive.name = Some(name),
+        }
+    }
     let mut number = |name: &str, least: i64| {
         let item = table.get(name)?;
         let number = document.integer(name, item)?;

@@ -56,8 +56,16 @@ pub fn load(paths: &[PathBuf], hive: Option<&Path>) -> Result<Loaded, Vec<Diagno
         packs.extend(read.value);
         faults.extend(read.faults);
     }
-    let hive = read_hive(hive, &found.hives, &mut faults);
     let mut warnings = Vec::new();
+    if hive.is_none() && found.hives.is_empty() {
+        for path in &found.deeper_hives {
+            let message = "is not used: it lies below the paths given, not beside them";
+            let help = "name it with `--hive`, or give its folder as a path";
+            warnings.push(Diagnostic::file(shown(path), message, help).warning());
+        }
+    }
+    let hive = read_hive(hive, &found.hives, &mut faults);
+    base_names_no_pack(&hive, &packs, &mut faults);
     same_name(&packs, &mut faults);
     packs = without_copies(packs, &mut warnings);
     requirements_exist(&packs, &faulty, &mut faults);
@@ -156,9 +164,27 @@ fn same_name(packs: &[Pack], faults: &mut Vec<Diagnostic>) {
     for pack in packs.iter().filter(|pack| pack.origin == Origin::Pack) {
         if let Some(earlier) = first.get(pack.name.as_str()) {
             let message = format!("the pack `{}` exists already, in {}", pack.name, earlier.file);
-            faults.push(Diagnostic::file(&pack.file, message, "give one of them another name"));
+            faults.push(error_at(
+                pack,
+                pack.at,
+                message,
+                "give one of them another name".to_owned(),
+            ));
         } else {
             first.insert(&pack.name, pack);
+        }
+    }
+}
+
+/// The versions of packs are their manifests' to state.
+fn base_names_no_pack(hive: &HiveFile, packs: &[Pack], faults: &mut Vec<Diagnostic>) {
+    for pack in packs.iter().filter(|pack| pack.origin == Origin::Pack) {
+        let key = format!("packs/{}", pack.name);
+        if hive.base.iter().any(|(base, _)| base.as_str() == key) {
+            let message =
+                format!("`[base]` states `{key}`, but {} states its version too", pack.file);
+            let help = "remove it from `[base]`, or change the version in the manifest";
+            faults.push(Diagnostic::file(hive.file.clone().unwrap_or_default(), message, help));
         }
     }
 }

@@ -1,11 +1,14 @@
 //! `pack.toml`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use semver::Version;
+use toml::Spanned;
 use toml::de::DeValue;
 
+use super::diagnostic::closest;
 use super::document::{Document, Item, Table, in_order};
 use super::pack::{Ask, Condition, Origin, Pack, Wish};
 use crate::key::Key;
@@ -100,8 +103,9 @@ fn head(document: &mut Document<'_>, root: &Table<'_>, file: &str) -> Option<Pac
     let name = name.filter(|(name, span)| is_name(document, name, span));
     document.name = name.as_ref().map(|(name, _)| name.clone());
     let version = version.and_then(|(text, span)| self::version(document, &text, span));
-    let name = name?.0;
+    let (name, name_span) = name?;
     Some(Pack {
+        at: document.at(name_span),
         id: name.as_str().into(),
         name,
         version: version?,
@@ -276,9 +280,16 @@ fn contribute(document: &mut Document<'_>, item: &Item<'_>, wishes: &mut Vec<Wis
     let Some(table) = document.table("contribute", item) else {
         return;
     };
+    let is_field =
+        |name: &Spanned<Cow<'_, str>>| OPERATION_FIELDS.contains(&name.get_ref().as_ref());
     let is_operation = |table: &Table<'_>| {
         table.is_empty()
-            || table.keys().any(|name| OPERATION_FIELDS.contains(&name.get_ref().as_ref()))
+            || table.iter().any(|(name, item)| {
+                // `pool.max = { add = 1 }` is the key `pool/max`, not a `max`.
+                let below = item.get_ref().as_table();
+                OPERATION_FIELDS.contains(&name.get_ref().as_ref())
+                    && !below.is_some_and(|table| table.keys().any(is_field))
+            })
     };
     leaves(table, "settings", &is_operation, &mut |span, path, item| {
         let key = document.key(span.clone(), &path);
@@ -314,7 +325,17 @@ pub(crate) fn bound_key(key: &Key, name: &str) -> Option<Key> {
 
 fn operation(document: &mut Document<'_>, path: &str, item: &Item<'_>) -> Option<Op> {
     let DeValue::Table(table) = item.get_ref() else {
-        document.wrong_type(item, path, "an operation such as { add = 1 } or { max = 30 }");
+        let misspelt = path.rsplit_once('/').filter(|(above, _)| above.contains('/'));
+        match misspelt.and_then(|(_, word)| Some((word, closest(word, OPERATION_FIELDS)?))) {
+            Some((word, near)) => document.error(
+                item.span(),
+                format!("`{word}` is no operator"),
+                format!("did you mean `{near}`?"),
+            ),
+            None => {
+                document.wrong_type(item, path, "an operation such as { add = 1 } or { max = 30 }")
+            }
+        }
         return None;
     };
     document.only(table, "field of an operation", &OPERATION_FIELDS);
@@ -401,10 +422,13 @@ fn state_entry(
 ) -> Option<(Key, Value)> {
     let section = path.split('/').next().unwrap_or_default();
     if !STATE_SECTIONS.contains(&section) || section == path {
-        let help = format!(
-            "write a full key, such as `settings/{path}`; the sections are {}",
-            STATE_SECTIONS.join(", ")
-        );
+        let help = match closest(section, STATE_SECTIONS).filter(|_| section != path) {
+            Some(near) => format!("did you mean `{near}{}`?", &path[section.len()..]),
+            None => format!(
+                "write a full key, such as `settings/{path}`; the sections are {}",
+                STATE_SECTIONS.join(", ")
+            ),
+        };
         document.error(span, format!("`{path}` names no key of the state"), help);
         return None;
     }

@@ -53,6 +53,8 @@ pub struct Pack {
     pub origin: Origin,
     /// The file, as it was reached from the path given.
     pub file: String,
+    /// Where in it the name stands.
+    pub at: Location,
     /// What it asks for.
     pub wishes: Vec<Wish>,
     /// Requirements that several semver-compatible series could meet.

@@ -21,6 +21,8 @@ use crate::value::Value;
 
 /// The most rounds, unless something else is asked for.
 const ROUNDS: u64 = 256;
+/// The most threads that are started, whatever is asked for.
+const MOST_THREADS: usize = 256;
 
 /// What the caller asks for; what is `None` comes from `hive.toml`, or is the default.
 #[derive(Clone, Debug, Default)]
@@ -120,7 +122,9 @@ pub fn resolve_with(
     // Nothing here has a deadline, and a clock would make two runs differ.
     builder = builder.clock(|| 0);
     if let Some(threads) = options.threads.or(file.threads) {
-        builder = builder.threads(threads);
+        // More threads than packs have nothing to do, and the result is the same for any number.
+        let useful = NonZeroUsize::new(packs.len().min(MOST_THREADS)).unwrap_or(NonZeroUsize::MIN);
+        builder = builder.threads(threads.min(useful));
     }
     let hive = builder.build()?;
     let (agents, cases): (Vec<_>, Vec<_>) = packs

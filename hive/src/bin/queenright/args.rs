@@ -69,6 +69,10 @@ pub(crate) enum Format {
 /// The ending decides the format, so that it is checked before any work is done.
 fn out_file(path: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(path);
+    let manifests = ["pack.toml", "Cargo.toml", "hive.toml"];
+    if path.file_name().is_some_and(|name| manifests.iter().any(|manifest| name == *manifest)) {
+        return Err("that is the name of a manifest, which must not be overwritten".to_owned());
+    }
     match path.extension().and_then(|ending| ending.to_str()) {
         Some("toml" | "json") => Ok(path),
         _ => Err("the name must end in `.toml` or `.json`, which decides the format".to_owned()),

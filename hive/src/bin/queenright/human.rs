@@ -5,11 +5,15 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, Width, presets};
 use queenright::packs::{Conflict, Explanation, Kind, Report, Resolution, Series};
 
 /// The width of tables where there is no terminal.
 const WIDTH: u16 = 100;
+/// How many conflicts of each sort are shown without `-v`.
+const CONFLICTS_SHOWN: usize = 50;
+/// How many characters of a value are shown without `-v`.
+const VALUE_SHOWN: usize = 160;
 /// How many packages in several series are shown without `-v`.
 const SERIES_SHOWN: usize = 10;
 
@@ -89,28 +93,39 @@ fn conflicts(what: &str, conflicts: &[&Conflict], verbose: bool) -> String {
         };
     }
     let mut table = table(["key", "winner", "loser", "rule", "what to do"]);
-    for conflict in conflicts {
-        let mut loser = format!("{}\nwants {}", conflict.loser, conflict.wanted);
+    let most = if verbose { usize::MAX } else { CONFLICTS_SHOWN };
+    for conflict in conflicts.iter().take(most) {
+        let (wanted, held) = (cut(&conflict.wanted, verbose), cut(&conflict.held, verbose));
+        let mut loser = format!("{}\nwants {wanted}", conflict.loser);
         if verbose {
             let _ = write!(loser, "\n{}:{}", conflict.file, conflict.at);
         }
         table.add_row([
             conflict.key.to_string(),
-            format!("{}\nholds {}", conflict.winners, conflict.held),
+            format!("{}\nholds {held}", conflict.winners),
             loser,
             format!("{}: {}", conflict.kind, rule(conflict.kind, conflict.rule)),
             conflict.advice.clone(),
         ]);
     }
-    // Keys are looked up, so they stay whole; the other columns wrap.
+    // Keys are looked up, so they stay whole where there is room; the other columns wrap.
+    let longest = conflicts.iter().map(|conflict| conflict.key.as_str().chars().count()).max();
+    let room = usize::from(width()) * 2 / 5;
     if let Some(keys) = table.column_mut(0) {
-        keys.set_constraint(ColumnConstraint::ContentWidth);
+        keys.set_constraint(match longest.is_some_and(|longest| longest <= room) {
+            true => ColumnConstraint::ContentWidth,
+            false => ColumnConstraint::Absolute(Width::Fixed(width() * 2 / 5)),
+        });
     }
+    let more = match conflicts.len().saturating_sub(most) {
+        0 => String::new(),
+        more => format!("… and {}; -v shows all\n", count(more, "more conflict")),
+    };
     let plural = match conflicts.len() {
         1 => what.to_owned(),
         _ => what.replacen("conflict", "conflicts", 1),
     };
-    format!("\n{} {plural}\n{}\n", conflicts.len(), trimmed(&table))
+    format!("\n{} {plural}\n{}\n{more}", conflicts.len(), trimmed(&table))
 }
 
 /// A rule in words.
@@ -211,14 +226,29 @@ pub(crate) fn explanation(explanation: &Explanation) -> String {
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {
-    let width = terminal_size::terminal_size().map_or(WIDTH, |(width, _)| width.0);
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_HORIZONTAL_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(width.max(60))
+        .set_width(width())
         .set_header(header);
     table
+}
+
+/// The width of the terminal, but never too narrow for five columns.
+fn width() -> u16 {
+    terminal_size::terminal_size().map_or(WIDTH, |(width, _)| width.0).max(60)
+}
+
+/// A long value without its middle part; `-v` and JSON show it whole.
+fn cut(value: &str, verbose: bool) -> String {
+    let length = value.chars().count();
+    if verbose || length <= VALUE_SHOWN {
+        return value.to_owned();
+    }
+    let half = VALUE_SHOWN / 2;
+    let (start, end) = (value.chars().take(half), value.chars().skip(length - half));
+    start.chain(" … ".chars()).chain(end).collect()
 }
 
 /// Without the padding at the ends of lines.

@@ -24,19 +24,35 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // `--help` and `--version` come this way too, and they are no fault.
-            let status = if error.use_stderr() { FAULTY } else { RESOLVED };
-            let _ = error.print();
-            return status.into();
+            if !error.use_stderr() {
+                let _ = error.print();
+                return RESOLVED.into();
+            }
+            // Whoever asked for JSON reads JSON, also of a call that could not be understood.
+            match wants_json() {
+                true => drop(out(&json::failure(error.to_string().trim_end()))),
+                false => drop(error.print()),
+            }
+            return FAULTY.into();
         }
     };
     let args::Command::Run(run) = cli.command;
     run::run(&run).into()
 }
 
-/// Writes to standard output; whoever closed it (`| head`) has seen enough.
-fn out(text: &str) {
+fn wants_json() -> bool {
+    let args: Vec<_> = std::env::args_os().collect();
+    let pair = args.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    pair || args.iter().any(|arg| arg == "--format=json")
+}
+
+/// Writes to standard output. Whoever closed it (`| head`) has seen enough; a full disk is an error.
+fn out(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// Writes to standard error.

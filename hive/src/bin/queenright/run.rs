@@ -31,12 +31,13 @@ pub(crate) fn run(args: &Run) -> u8 {
         Err(error) => return fail(args, &error.to_string()),
     };
     let resolved = started.elapsed() - read;
-    if let Err(message) = write_configuration(args, &resolution.report) {
+    let written = shown(args, &resolution)
+        .and_then(|text| write_configuration(args, &resolution.report).map(|()| text));
+    let printed = written.and_then(|text| {
+        out(&text).map_err(|error| format!("standard output cannot be written: {error}"))
+    });
+    if let Err(message) = printed {
         return fail(args, &message);
-    }
-    match shown(args, &resolution) {
-        Ok(text) => out(&text),
-        Err(message) => return fail(args, &message),
     }
     if args.format == Format::Human {
         resolution.report.warnings.iter().for_each(|warning| note(&warning.to_string()));
@@ -56,11 +57,12 @@ fn resolve(
 ) -> Result<Resolution, packs::ResolveError> {
     let agents = loaded.packs.len();
     bar.set_length(agents as u64);
+    bar.set_style(style("{bar:30} {pos}/{len} agents settled, {msg}"));
     bar.set_message("round 1");
     let options = Options { seed: args.seed, threads: args.threads, rounds: args.rounds };
     packs::resolve_with(loaded, &options, |state, waiting| {
         bar.set_position(agents.saturating_sub(waiting) as u64);
-        bar.set_message(format!("round {}", state.version().next()));
+        bar.set_message(format!("round {}", state.version()));
     })
 }
 
@@ -70,10 +72,13 @@ fn progress_bar() -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(0);
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} agents settled, {msg}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_style(style("{spinner} {msg}"));
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 fn shown(args: &Run, resolution: &Resolution) -> Result<String, String> {
@@ -89,7 +94,7 @@ fn shown(args: &Run, resolution: &Resolution) -> Result<String, String> {
 
 fn faulty(args: &Run, faults: &[Diagnostic]) -> u8 {
     match args.format {
-        Format::Json => out(&json::faults(faults)),
+        Format::Json => drop(out(&json::faults(faults))),
         Format::Human => {
             faults.iter().for_each(|fault| note(&fault.to_string()));
             let (count, what) = (faults.len(), if faults.len() == 1 { "error" } else { "errors" });
@@ -101,7 +106,7 @@ fn faulty(args: &Run, faults: &[Diagnostic]) -> u8 {
 
 fn fail(args: &Run, message: &str) -> u8 {
     match args.format {
-        Format::Json => out(&json::failure(message)),
+        Format::Json => drop(out(&json::failure(message))),
         Format::Human => note(&format!("error: {message}")),
     }
     FAULTY
@@ -115,6 +120,8 @@ fn write_configuration(args: &Run, report: &Report) -> Result<(), String> {
         _ => packs::to_toml(report),
     };
     write_whole(path, text.as_bytes()).map_err(|error| {
+        // Without the temporary file's name, which means nothing to the user and differs each time.
+        let error = error.raw_os_error().map_or(error, std::io::Error::from_raw_os_error);
         format!("{} cannot be written: {error}; choose another place with `--out`", path.display())
     })
 }
@@ -122,17 +129,24 @@ fn write_configuration(args: &Run, report: &Report) -> Result<(), String> {
 fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     // Through a link the file behind it is replaced, not the link.
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let folder =
-        target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let existing = target.metadata().ok();
+    if existing.as_ref().is_some_and(|meta| !meta.is_file()) {
+        return Err(std::io::Error::other("it exists and is not a regular file"));
+    }
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // As any new file: what the umask leaves of it.
+        // As any new file, what the umask leaves of it; or as the file that is replaced.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let mut file = builder.prefix(".queenright-").tempfile_in(folder)?;
     file.write_all(bytes)?;
+    if let Some(existing) = existing {
+        file.as_file().set_permissions(existing.permissions())?;
+    }
     file.as_file().sync_all()?;
     file.persist(&target)?;
     Ok(())
