@@ -255,10 +255,8 @@ fn every_blocked_push_is_woken_by_close_and_gets_its_task_back() {
 fn a_push_against_close_is_refused_or_popped() {
     loom::model(|| {
         let queue = queue_with(0, 2);
-        let producers = [
-            spawn(&queue, push(0)),
-            spawn(&queue, |queue| queue.try_push(1, Class::Normal)),
-        ];
+        let producers =
+            [spawn(&queue, push(0)), spawn(&queue, |queue| queue.try_push(1, Class::Normal))];
         queue.close();
         // Closed, so nothing that is popped later can have been pushed later.
         let mut tasks = drain(&queue);

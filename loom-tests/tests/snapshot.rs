@@ -150,8 +150,7 @@ fn what_a_closure_reads_is_not_freed_under_it() {
             thread::spawn(read_twice)
         };
         let freed_before = FREED.load(Ordering::Relaxed);
-        cell.compare_and_commit(Version(0), CountsDrops(Watched::new(1)))
-            .unwrap();
+        cell.compare_and_commit(Version(0), CountsDrops(Watched::new(1))).unwrap();
         collect();
         let freed = FREED.load(Ordering::Relaxed) - freed_before;
         FREED_BY_THE_WRITER.fetch_add(freed, Ordering::Relaxed);
