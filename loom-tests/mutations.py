@@ -38,8 +38,6 @@ MUTATIONS = [
     ("pop-many-wakes-nobody", "pop_many wakes no producer", QUEUE, "if room_wanted {", "if false && room_wanted {"),
     ("pop-many-wakes-one", "pop_many wakes one producer, whatever room it made", QUEUE,
      "        if room_wanted {\n            self.not_full.notify_all();", "        if room_wanted {\n            self.not_full.notify_one();"),
-    ("pop-many-passes-nothing-on", "pop_many leaves another consumer asleep beside tasks", QUEUE,
-     "if tasks_wanted {", "if false && tasks_wanted {"),
     ("close-forgets-consumers", "close wakes no consumer", QUEUE,
      "closed = true;\n        self.not_empty.notify_all();", "closed = true;"),
     ("close-wakes-one-consumer", "close wakes one consumer only", QUEUE,

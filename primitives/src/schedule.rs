@@ -10,6 +10,11 @@
 //! A task at the head of its class waits for at most `patience + 4` pops of other classes: `patience`
 //! until it is overdue, and one more for each other class that may be overdue at the same time.
 //!
+//! # No lost wake-up
+//! A consumer sleeps only if the queue is empty, and each push wakes one sleeper if there is one. So beside a sleeper
+//! whom nobody has woken there are at most as many tasks as consumers on their way, and each of those takes one. Nothing has
+//! to be passed on. A pop makes room for one push and wakes one; `pop_many` makes room for many and wakes all.
+//!
 //! # Progress and cost
 //! Blocking: one mutex, held for a constant number of steps, whatever the depth. `push` and `pop` are
 //! O(1), as are `len` and `len_of`. Called what it is: this queue is not lock-free.
@@ -267,14 +272,9 @@ impl<T> PriorityQueue<T> {
         out.reserve(moved);
         out.extend((0..moved).map_while(|_| lanes.pop(self.patience)));
         let room_wanted = lanes.waiting_for_room > 0;
-        // The wake-up of a push may have reached this call alone while other consumers wait.
-        let tasks_wanted = lanes.len > 0 && lanes.waiting_for_task > 0;
         drop(lanes);
         if room_wanted {
             self.not_full.notify_all();
-        }
-        if tasks_wanted {
-            self.not_empty.notify_one();
         }
         moved
     }
