@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use semver::Version;
 
-use super::{MAX, Triple, triple};
+use super::range::triple;
+use super::{MAX, Triple};
 
 /// A series of versions that Cargo holds to be compatible with each other, and
 /// of which it selects at most one: `1`, `0.3` or `0.0.7`.

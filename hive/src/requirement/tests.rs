@@ -7,6 +7,8 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::oracle::{candidates, oracle_satisfiable};
+use semver::{Comparator, Op};
+
 use super::*;
 
 const PRES: &[&str] = &["a", "a.0", "a.b", "b", "0", "1", "alpha.1", "alpha.2", "rc"];
