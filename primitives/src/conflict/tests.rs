@@ -86,8 +86,14 @@ impl Hasher for Collide {
     fn write(&mut self, _: &[u8]) {}
 }
 
+/// As many cases, or more if the environment asks for more.
+fn at_least(cases: u32) -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig { cases: asked.cases.max(cases), ..asked }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(at_least(2000))]
 
     #[test]
     fn no_conflict_is_missed_and_none_invented(

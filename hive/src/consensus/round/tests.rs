@@ -335,6 +335,12 @@ fn removals_are_forgotten_only_after_the_window() {
 
 // Random batches.
 
+/// As many cases, or more if the environment asks for more.
+fn at_least(cases: u32) -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig { cases: asked.cases.max(cases), ..asked }
+}
+
 const KEYS: [&str; 5] = ["a", "a/b", "a/c", "d", "e"];
 
 fn op() -> impl Strategy<Value = Op> {
@@ -405,7 +411,7 @@ fn seen(state: &State, read: &Read<Key>) -> Vec<(Key, Value)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(at_least(2000))]
 
     /// G1: running the accepted one by one in their serial order, each reads what the snapshot held, and the end
     /// is the committed state.

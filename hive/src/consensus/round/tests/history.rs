@@ -259,7 +259,7 @@ impl History {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(at_least(1000))]
 
     #[test]
     fn many_rounds_keep_every_promise(
