@@ -510,3 +510,26 @@ fn an_agent_that_wakes_itself_is_stopped_by_the_limit() {
     let settled = hive.run_until_settled(10).unwrap();
     assert_eq!((settled.rounds, runs.so_far()), (0, 10));
 }
+
+#[test]
+fn agents_of_several_kinds_are_spawned_together() {
+    let hive = hive();
+    let low = agent("low", |view: &mut View| {
+        view.set("k", 1)?;
+        Ok(Next::Done)
+    });
+    let kinds: Vec<Box<dyn Agent>> =
+        vec![Box::new(counter("a")), Box::new(low.with_class(Class::Low))];
+    hive.spawn_all(kinds).unwrap();
+    settle(&hive);
+    assert_eq!((int(&hive, "n"), int(&hive, "k")), (1, 1));
+    // The class of an agent in a box is its own.
+    let classes: Vec<Class> = hive
+        .history()
+        .iter()
+        .flat_map(|record| {
+            record.batch.iter().map(|proposal| proposal.hint.class).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(classes.contains(&Class::Low), "{classes:?}");
+}

@@ -40,6 +40,25 @@ pub trait Agent: Send {
     }
 }
 
+/// So that agents of several kinds can be spawned together.
+impl<A: Agent + ?Sized> Agent for Box<A> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn class(&self) -> Class {
+        (**self).class()
+    }
+
+    fn run(&mut self, view: &mut View) -> Result<Next, AgentError> {
+        (**self).run(view)
+    }
+
+    fn outcome(&mut self, outcome: &Outcome) {
+        (**self).outcome(outcome);
+    }
+}
+
 /// When an agent is run again, if its proposal did not lose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
