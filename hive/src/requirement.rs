@@ -47,7 +47,7 @@
 //! lowest, and each leaves the releases ending right at `t`. Intersecting
 //! keeps a triple's prereleases only if both sides have them, so two
 //! requirements of these shapes give such a shape again, or nothing; so does
-//! cutting out a bucket. Hence [`Display`](fmt::Display) needs at most two
+//! cutting out a bucket. Hence [`Display`](std::fmt::Display) needs at most two
 //! comparators. The tests assert the shape.
 //!
 //! [`intersect`]: Requirement::intersect
