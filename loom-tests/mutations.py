@@ -63,8 +63,8 @@ MUTATIONS = [
      "                None => {\n                    slot.blocked = true;", "                None => {"),
     ("send-wakes-no-task", "send wakes no task", NOTIFY, "slot.waker.take()\n", "None::<Waker>\n"),
     ("old-waker-kept", "a second poll keeps the first waker", NOTIFY,
-     "_ => slot.waker.replace(context.waker().clone()),",
-     "Some(_) => None,\n            None => slot.waker.replace(context.waker().clone()),"),
+     "let old = slot.waker.replace(newest);",
+     "let old = if slot.waker.is_some() { None } else { slot.waker.replace(newest) };"),
     ("drop-does-not-close", "a dropped sender does not close the pair", NOTIFY,
      "            shared.finish(State::Closed);", "            let _ = shared;"),
     ("waker-dropped-locked", "an old waker is dropped while the lock is held", NOTIFY,
@@ -77,7 +77,8 @@ def copy_of_the_workspace(folder):
     for name in files.stdout.splitlines():
         if os.path.isfile(os.path.join(ROOT, name)):
             os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
-            shutil.copy2(os.path.join(ROOT, name), os.path.join(folder, name))
+            # With the time of now: by an older one cargo would take the last mutation's build for fresh.
+            shutil.copy(os.path.join(ROOT, name), os.path.join(folder, name))
 
 
 def run_models(folder, target):

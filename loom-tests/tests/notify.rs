@@ -1,20 +1,21 @@
 //! The oneshot pair: no wake-up lost, on a thread or in a task, and no value dropped twice or never.
 //!
-//! Loom reports a waiter that nobody wakes as a deadlock. `wait_timeout` is not modelled: loom has no
-//! clock, and apart from the clock it takes the same steps as `wait`.
+//! Loom reports a waiter that nobody wakes as a deadlock. It has no clock: `wait_timeout` never times out
+//! here, so that only its being woken is modelled.
 
 #![cfg(queenright_loom)]
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use loom::cell::UnsafeCell;
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
-use queenright_primitives::notify::{Closed, Receiver, Sender, oneshot};
+use queenright_primitives::notify::{Closed, Receiver, Sender, WaitError, oneshot};
 
 /// A word that the sender leaves beside the pair. Loom panics unless the read comes after the write.
 #[derive(Clone)]
@@ -101,6 +102,17 @@ fn a_waiting_thread_is_woken_by_send() {
 #[test]
 fn a_waiting_thread_is_woken_by_the_drop_of_the_sender() {
     answered(drop, Receiver::wait, Err(Closed));
+}
+
+#[test]
+fn a_thread_that_waits_with_a_timeout_is_woken_by_send() {
+    let wait = |mut receiver: Receiver<u32>| {
+        receiver.wait_timeout(Duration::MAX).map_err(|error| match error {
+            WaitError::Closed => Closed,
+            other => panic!("{other}"),
+        })
+    };
+    answered(|sender| sender.send(7), wait, Ok(7));
 }
 
 #[test]

@@ -180,11 +180,19 @@ impl<T> Future for Receiver<T> {
         if let Some(answer) = slot.take() {
             return Poll::Ready(answer);
         }
-        // The newest waker replaces the old one, which is dropped outside the lock: its drop is user code.
-        let old = match &slot.waker {
-            Some(waker) if waker.will_wake(context.waker()) => None,
-            _ => slot.waker.replace(context.waker().clone()),
-        };
+        if slot.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            return Poll::Pending;
+        }
+        // The newest waker replaces the old one. To clone one and to drop one is user code, so neither is
+        // done under the lock; and as the answer may come while it is free, look again.
+        drop(slot);
+        let newest = context.waker().clone();
+        let mut slot = lock(&self.shared.slot);
+        if let Some(answer) = slot.take() {
+            drop(slot);
+            return Poll::Ready(answer);
+        }
+        let old = slot.waker.replace(newest);
         drop(slot);
         drop(old);
         Poll::Pending

@@ -146,9 +146,12 @@ impl<T> Lanes<T> {
         self.tasks.iter().position(|tasks| !tasks.is_empty())
     }
 
-    /// The class whose head was passed over too often; of several, the one that waited longest.
+    /// The class whose head was passed over too often; of several, the one that waited longest, and of
+    /// those the most urgent.
     fn overdue(&self, patience: u32) -> Option<usize> {
+        // Backwards, because `max_by_key` keeps the last of equals.
         (0..self.tasks.len())
+            .rev()
             .filter(|&class| !self.tasks[class].is_empty() && self.passed[class] >= patience)
             .max_by_key(|&class| self.passed[class])
     }
@@ -366,6 +369,18 @@ mod tests {
         assert_eq!(queue.len_of(Class::Low), 2);
         let order: Vec<_> = std::iter::from_fn(|| queue.try_pop()).collect();
         assert_eq!(order, [2, 4, 1, 3]);
+    }
+
+    #[test]
+    fn of_two_that_waited_equally_long_the_more_urgent_goes_first() {
+        for patience in 0..3 {
+            let queue = PriorityQueue::bounded(16, patience);
+            for class in Class::ALL {
+                queue.try_push(class, class).unwrap();
+            }
+            let order: Vec<_> = std::iter::from_fn(|| queue.try_pop()).collect();
+            assert_eq!(order, Class::ALL, "patience {patience}");
+        }
     }
 
     #[test]
