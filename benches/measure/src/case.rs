@@ -1,0 +1,133 @@
+//! What is to be measured: scenarios, their cases, and the contenders of each case.
+
+use serde_json::{Map, Value};
+
+use crate::goal::Goal;
+use crate::row::Better;
+use crate::sampler::Sampler;
+
+/// A scenario of the suites: one question, asked with several sets of parameters.
+pub struct Scenario {
+    /// The suite that it belongs to.
+    pub suite: &'static str,
+    /// Its fixed name.
+    pub name: &'static str,
+    /// One sentence: what one operation is.
+    pub what: &'static str,
+    /// Its cases; a quick run asks for fewer.
+    pub cases: fn(quick: bool) -> Vec<Case>,
+}
+
+/// One set of parameters. Each becomes a row of the report.
+pub struct Case {
+    pub(crate) params: Map<String, Value>,
+    pub(crate) axis: Option<&'static str>,
+    pub(crate) unit: &'static str,
+    pub(crate) better: Better,
+    pub(crate) goals: Vec<Goal>,
+    pub(crate) limit: Option<&'static str>,
+    pub(crate) note: Option<&'static str>,
+    pub(crate) contenders: Box<dyn FnOnce() -> Vec<Contender>>,
+}
+
+impl Case {
+    /// A case whose figures are nanoseconds an operation, less being better.
+    pub fn nanoseconds() -> Case {
+        Case::of("ns", Better::Lower)
+    }
+
+    /// A case whose figures are operations a second.
+    pub fn rate() -> Case {
+        Case::of("ops/s", Better::Higher)
+    }
+
+    /// A case that counts something of which less is better: `bytes`, `versions`.
+    pub fn count(unit: &'static str) -> Case {
+        Case::of(unit, Better::Lower)
+    }
+
+    fn of(unit: &'static str, better: Better) -> Case {
+        Case {
+            params: Map::new(),
+            axis: None,
+            unit,
+            better,
+            goals: Vec::new(),
+            limit: None,
+            note: None,
+            contenders: Box::new(Vec::new),
+        }
+    }
+
+    /// Adds a parameter that is told apart by name.
+    pub fn param(mut self, name: &'static str, value: impl Into<Value>) -> Case {
+        self.params.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Adds the parameter that grows along a scaling curve.
+    pub fn axis(mut self, name: &'static str, value: impl Into<Value>) -> Case {
+        self.axis = Some(name);
+        self.param(name, value)
+    }
+
+    /// Adds a target.
+    pub fn goal(mut self, goal: Goal) -> Case {
+        self.goals.push(goal);
+        self
+    }
+
+    /// Compares with a limit that was measured for the whole run. A contender on the limit's side takes its place.
+    pub fn limit(mut self, name: &'static str) -> Case {
+        self.limit = Some(name);
+        self
+    }
+
+    /// Says what a reader must know to judge the row.
+    pub fn note(mut self, note: &'static str) -> Case {
+        self.note = Some(note);
+        self
+    }
+
+    /// Says who is measured. The closure makes them just before they are, so that no two cases' states are in memory at
+    /// once.
+    pub fn contenders(mut self, make: impl FnOnce() -> Vec<Contender> + 'static) -> Case {
+        self.contenders = Box::new(make);
+        self
+    }
+}
+
+/// Whose a contender is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Ours; one a case.
+    Ours,
+    /// Somebody else's, on the same work.
+    Peer,
+    /// What the hardware allows on the same work: no contender could be safe at this cost.
+    Limit,
+}
+
+/// One who is measured.
+pub struct Contender {
+    pub(crate) name: &'static str,
+    pub(crate) side: Side,
+    pub(crate) measure: Box<dyn FnMut(&mut Sampler<'_>)>,
+}
+
+impl Contender {
+    /// Ours. `measure` is called once a round, and asserts that the work was really done.
+    pub fn ours(name: &'static str, measure: impl FnMut(&mut Sampler<'_>) + 'static) -> Contender {
+        Contender { name, side: Side::Ours, measure: Box::new(measure) }
+    }
+
+    /// A peer on the same work.
+    pub fn peer(name: &'static str, measure: impl FnMut(&mut Sampler<'_>) + 'static) -> Contender {
+        Contender { name, side: Side::Peer, measure: Box::new(measure) }
+    }
+
+    /// The limit on the same work.
+    pub fn limit(name: &'static str, measure: impl FnMut(&mut Sampler<'_>) + 'static) -> Contender {
+        Contender { name, side: Side::Limit, measure: Box::new(measure) }
+    }
+}

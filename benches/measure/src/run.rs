@@ -1,0 +1,143 @@
+//! Measures cases: contenders take turns, so that what disturbs the machine disturbs all of them.
+
+use std::collections::BTreeSet;
+
+use crate::case::{Case, Contender, Scenario, Side};
+use crate::goal::{Goal, advantage, judge};
+use crate::progress::Progress;
+use crate::row::{Better, Limit, Row, Stats};
+use crate::sampler::{Budget, Sampler};
+use crate::samples::Samples;
+
+/// What is measured, and how much of it.
+pub struct Selection<'s> {
+    /// Only suites and scenarios whose `suite/name` contains one of these; all if it is empty.
+    pub filters: &'s [String],
+    /// Only these rows, by [`Row::id`]; all if it is `None`.
+    pub rows: Option<&'s BTreeSet<String>>,
+    /// Fewer cases.
+    pub quick: bool,
+    /// How long each of them takes.
+    pub budget: Budget,
+}
+
+impl Selection<'_> {
+    fn wants(&self, suite: &str, name: &str) -> bool {
+        let path = format!("{suite}/{name}");
+        self.filters.is_empty() || self.filters.iter().any(|filter| path.contains(filter))
+    }
+}
+
+/// Measures the limits: each is a contender of its own.
+pub fn measure_limits(
+    limits: Vec<(&'static str, Contender)>,
+    budget: Budget,
+    progress: &Progress,
+) -> Vec<Limit> {
+    let measured = limits.into_iter().filter_map(|(what, contender)| {
+        let name = contender.name.to_owned();
+        let mut contenders = [contender];
+        let stats = take_turns(&mut contenders, budget).pop()??;
+        progress.step(&format!("limit: {name}"));
+        Some(Limit { name, what: what.to_owned(), unit: "ns".to_owned(), stats })
+    });
+    measured.collect()
+}
+
+/// Measures every case of the selection and judges the targets.
+pub fn measure(
+    scenarios: &[Scenario],
+    limits: &[Limit],
+    selection: &Selection<'_>,
+    progress: &Progress,
+) -> Vec<Row> {
+    let mut planned: Vec<(&Scenario, Case, Row)> = Vec::new();
+    for scenario in scenarios.iter().filter(|it| selection.wants(it.suite, it.name)) {
+        for case in (scenario.cases)(selection.quick) {
+            let row = empty_row(scenario, &case);
+            if selection.rows.is_none_or(|rows| rows.contains(&row.id())) {
+                planned.push((scenario, case, row));
+            }
+        }
+    }
+    progress.expect(planned.len());
+    let mut rows = Vec::new();
+    let mut goals: Vec<Vec<Goal>> = Vec::new();
+    for (_, case, mut row) in planned {
+        let mut contenders = (case.contenders)();
+        if let Some(limit) = case.limit.and_then(|name| limits.iter().find(|it| it.name == name)) {
+            row.limit = Some(limit.stats.p50);
+            row.limit_name = Some(limit.name.clone());
+        }
+        let stats = take_turns(&mut contenders, selection.budget);
+        let sides = contenders.iter().map(|contender| contender.side);
+        fill(&mut row, sides.zip(stats).filter_map(|(side, stats)| Some((side, stats?))));
+        progress.step(&row.id());
+        rows.push(row);
+        goals.push(case.goals);
+    }
+    judge(&mut rows, &goals);
+    rows
+}
+
+fn empty_row(scenario: &Scenario, case: &Case) -> Row {
+    Row {
+        suite: scenario.suite.to_owned(),
+        name: scenario.name.to_owned(),
+        params: case.params.clone(),
+        axis: case.axis.map(str::to_owned),
+        what: scenario.what.to_owned(),
+        unit: case.unit.to_owned(),
+        better: case.better,
+        ours: None,
+        peers: Vec::new(),
+        limit: None,
+        limit_name: None,
+        best_peer: None,
+        ratio_best_peer: None,
+        ratio_limit: None,
+        target: None,
+        met: None,
+        checks: Vec::new(),
+        note: case.note.map(str::to_owned),
+    }
+}
+
+/// Each round starts with another contender, so that none always runs on what the one before left in the caches.
+fn take_turns(contenders: &mut [Contender], budget: Budget) -> Vec<Option<Stats>> {
+    let mut samples: Vec<Samples> = contenders.iter().map(|it| Samples::of(it.name)).collect();
+    for round in 0..budget.rounds {
+        for turn in 0..contenders.len() {
+            let who = (round + turn) % contenders.len();
+            (contenders[who].measure)(&mut Sampler::new(budget, &mut samples[who]));
+        }
+    }
+    samples.into_iter().map(Samples::finish).collect()
+}
+
+fn fill(row: &mut Row, measured: impl Iterator<Item = (Side, Stats)>) {
+    for (side, stats) in measured {
+        match side {
+            Side::Ours => row.ours = Some(stats),
+            Side::Peer => row.peers.push(stats),
+            Side::Limit => {
+                row.limit = Some(stats.p50);
+                row.limit_name = Some(stats.name);
+            }
+        }
+    }
+    row.peers.sort_by(|a, b| match row.better {
+        Better::Lower => a.p50.total_cmp(&b.p50),
+        Better::Higher => b.p50.total_cmp(&a.p50),
+    });
+    let best = row.peers.first();
+    row.best_peer = best.map(|stats| stats.name.clone());
+    let Some(ours) = &row.ours else { return };
+    let against = |other: f64| {
+        let times = advantage(row.better, ours.p50, other);
+        times.is_finite().then_some(times)
+    };
+    row.ratio_best_peer = best.and_then(|best| against(best.p50));
+    row.ratio_limit =
+        row.limit.and_then(against).map(|times| 1.0 / times).filter(|it| it.is_finite());
+}
