@@ -1,2 +1,8 @@
-//! Nothing but a place for the suites in `benches/`. Run them with `cargo bench`; reports are written to
-//! `target/criterion/report/index.html`.
+//! What is measured: the contenders, the scenarios and the limits. Run them with `cargo bench`, or as a report with
+//! `cargo run --release -p queenright-benches --bin report`.
+
+pub mod allocator;
+pub mod limits;
+pub mod peers;
+pub mod scenarios;
+pub mod workload;

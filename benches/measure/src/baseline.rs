@@ -142,6 +142,16 @@ pub fn compare(before: &Report, after: &Report) -> Comparison {
     }
 }
 
+/// What of a first comparison's regressions a second measurement of the same rows found again: a shared machine may be slow once.
+pub fn confirmed(first: Comparison, second: &Comparison) -> Comparison {
+    let again = |change: &Change| {
+        let same = |other: &&Change| (&other.row, &other.figure) == (&change.row, &change.figure);
+        second.regressions.iter().any(|other| same(&other))
+    };
+    let regressions = first.regressions.iter().filter(|change| again(change)).cloned().collect();
+    Comparison { regressions, ..first }
+}
+
 /// By how much a figure became worse, as a logarithm: the same change up and down has the same size.
 fn worsening(better: Better, figure: Figure, old: &Stats, new: &Stats) -> Option<f64> {
     let (old, new) = (figure.of(old)?, figure.of(new)?);

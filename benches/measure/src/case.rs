@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::goal::Goal;
-use crate::row::Better;
+use crate::row::{Better, in_words};
 use crate::sampler::Sampler;
 
 /// A scenario of the suites: one question, asked with several sets of parameters.
@@ -89,8 +89,27 @@ impl Case {
         self
     }
 
-    /// Says who is measured. The closure makes them just before they are, so that no two cases' states are in memory at
-    /// once.
+    /// Who is measured, ours first.
+    pub fn into_contenders(self) -> Vec<Contender> {
+        (self.contenders)()
+    }
+
+    /// Whether the case measures time, so that another tool can time it too.
+    pub fn is_timed(&self) -> bool {
+        ["ns", "ops/s"].contains(&self.unit)
+    }
+
+    /// The parameter that grows along a scaling curve and its value, and all others in words.
+    pub fn axis_and_others(&self) -> (Option<&Value>, String) {
+        let mut others = self.params.clone();
+        let axis = self.axis.and_then(|axis| {
+            others.shift_remove(axis);
+            self.params.get(axis)
+        });
+        (axis, in_words(&others))
+    }
+
+    /// Says who is measured. The closure is called just before they are.
     pub fn contenders(mut self, make: impl FnOnce() -> Vec<Contender> + 'static) -> Case {
         self.contenders = Box::new(make);
         self
@@ -112,22 +131,54 @@ pub enum Side {
 pub struct Contender {
     pub(crate) name: &'static str,
     pub(crate) side: Side,
-    pub(crate) measure: Box<dyn FnMut(&mut Sampler<'_>)>,
+    make: Box<dyn FnOnce() -> Measure>,
 }
 
+/// Called once a round; asserts that the work was really done.
+pub type Measure = Box<dyn FnMut(&mut Sampler<'_>)>;
+
 impl Contender {
-    /// Ours. `measure` is called once a round, and asserts that the work was really done.
+    /// A contender on a side. `make` prepares what lives through all rounds, just before the first; what it gives is called once
+    /// a round, and asserts that the work was really done.
+    pub fn made<M: FnMut(&mut Sampler<'_>) + 'static>(
+        name: &'static str,
+        side: Side,
+        make: impl FnOnce() -> M + 'static,
+    ) -> Contender {
+        Contender { name, side, make: Box::new(|| Box::new(make())) }
+    }
+
+    /// A contender that needs nothing prepared.
+    pub fn new(
+        name: &'static str,
+        side: Side,
+        measure: impl FnMut(&mut Sampler<'_>) + 'static,
+    ) -> Contender {
+        Contender::made(name, side, || measure)
+    }
+
+    /// Ours.
     pub fn ours(name: &'static str, measure: impl FnMut(&mut Sampler<'_>) + 'static) -> Contender {
-        Contender { name, side: Side::Ours, measure: Box::new(measure) }
+        Contender::new(name, Side::Ours, measure)
     }
 
     /// A peer on the same work.
     pub fn peer(name: &'static str, measure: impl FnMut(&mut Sampler<'_>) + 'static) -> Contender {
-        Contender { name, side: Side::Peer, measure: Box::new(measure) }
+        Contender::new(name, Side::Peer, measure)
     }
 
     /// The limit on the same work.
     pub fn limit(name: &'static str, measure: impl FnMut(&mut Sampler<'_>) + 'static) -> Contender {
-        Contender { name, side: Side::Limit, measure: Box::new(measure) }
+        Contender::new(name, Side::Limit, measure)
+    }
+
+    /// As it is called.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Prepares it.
+    pub fn make(self) -> Measure {
+        (self.make)()
     }
 }

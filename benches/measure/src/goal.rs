@@ -3,8 +3,8 @@
 use crate::render::{quantity, ratio};
 use crate::row::{Better, Check, Row, Stats};
 
-/// Within this share of a peer counts as not slower: two runs of the same code differ by as much.
-const NOT_SLOWER: f64 = 0.95;
+/// From this share of a peer's speed on counts as not slower: two runs of the same code differ by as much.
+pub const NOT_SLOWER: f64 = 0.95;
 
 /// Which figure of a contender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `row` | what a report holds, and what `report.json` looks like |
 //! | `case`, `goal` | what is to be measured, and the targets |
-//! | `sampler`, `samples` | one contender's turn; its figures |
+//! | `sampler`, `crew`, `samples` | one contender's turn; threads in windows; its figures |
 //! | `run`, `progress` | contenders take turns, case after case |
 //! | `baseline` | whether a run is worse than one before it |
 //! | `criterion` | criterion's own results |
@@ -13,6 +13,7 @@
 
 mod baseline;
 mod case;
+mod crew;
 mod criterion;
 mod goal;
 mod machine;
@@ -23,12 +24,12 @@ mod run;
 mod sampler;
 mod samples;
 
-pub use baseline::{BaselineError, comparable, compare, load_baseline};
-pub use case::{Case, Contender, Scenario, Side};
+pub use baseline::{BaselineError, comparable, compare, confirmed, load_baseline};
+pub use case::{Case, Contender, Measure, Scenario, Side};
 pub use criterion::criterion_results;
-pub use goal::{Figure, Goal};
+pub use goal::{Figure, Goal, NOT_SLOWER};
 pub use machine::cores;
 pub use progress::Progress;
 pub use row::*;
 pub use run::{Selection, measure, measure_limits};
-pub use sampler::{Budget, Per, Sampler};
+pub use sampler::{Budget, Driver, Per, Sampler};

@@ -191,7 +191,7 @@ pub struct Round {
 }
 
 /// What became of a contender's throughput windows. Only `kept` ones are in the figures, unless there were none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Windows {
     /// No thread was preempted, and each did its share.
     pub kept: u64,
@@ -201,6 +201,8 @@ pub struct Windows {
     pub unfair: u64,
     /// More threads than cores: preemption is what is measured, so no window is left out for it.
     pub oversubscribed: bool,
+    /// The median of the windows that were left out.
+    pub set_aside_p50: Option<f64>,
 }
 
 /// One estimate of criterion's.
@@ -253,6 +255,19 @@ pub struct Change {
     pub noise: f64,
 }
 
+impl Report {
+    /// The same report with some rows measured anew.
+    pub fn with_rows_replaced(&self, rows: Vec<Row>) -> Report {
+        let mut report = self.clone();
+        for new in rows {
+            if let Some(old) = report.rows.iter_mut().find(|old| old.id() == new.id()) {
+                *old = new;
+            }
+        }
+        report
+    }
+}
+
 impl Row {
     /// Suite, scenario and parameters: what identifies a row between runs.
     pub fn id(&self) -> String {
@@ -266,11 +281,15 @@ impl Row {
 
     /// The parameters in words: `readers 2, writer hot`.
     pub fn params_text(&self) -> String {
-        let text = |value: &Value| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let parts = self.params.iter().map(|(name, value)| format!("{name} {}", text(value)));
-        parts.collect::<Vec<_>>().join(", ")
+        in_words(&self.params)
     }
+}
+
+pub(crate) fn in_words(params: &Map<String, Value>) -> String {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let parts = params.iter().map(|(name, value)| format!("{name} {}", text(value)));
+    parts.collect::<Vec<_>>().join(", ")
 }

@@ -36,8 +36,8 @@ pub fn measure_limits(
 ) -> Vec<Limit> {
     let measured = limits.into_iter().filter_map(|(what, contender)| {
         let name = contender.name.to_owned();
-        let mut contenders = [contender];
-        let stats = take_turns(&mut contenders, budget).pop()??;
+        let (_, stats) = take_turns(vec![contender], budget).pop()?;
+        let stats = stats?;
         progress.step(&format!("limit: {name}"));
         Some(Limit { name, what: what.to_owned(), unit: "ns".to_owned(), stats })
     });
@@ -64,14 +64,12 @@ pub fn measure(
     let mut rows = Vec::new();
     let mut goals: Vec<Vec<Goal>> = Vec::new();
     for (_, case, mut row) in planned {
-        let mut contenders = (case.contenders)();
         if let Some(limit) = case.limit.and_then(|name| limits.iter().find(|it| it.name == name)) {
             row.limit = Some(limit.stats.p50);
             row.limit_name = Some(limit.name.clone());
         }
-        let stats = take_turns(&mut contenders, selection.budget);
-        let sides = contenders.iter().map(|contender| contender.side);
-        fill(&mut row, sides.zip(stats).filter_map(|(side, stats)| Some((side, stats?))));
+        let measured = take_turns((case.contenders)(), selection.budget);
+        fill(&mut row, measured.into_iter().filter_map(|(side, stats)| Some((side, stats?))));
         progress.step(&row.id());
         rows.push(row);
         goals.push(case.goals);
@@ -104,15 +102,17 @@ fn empty_row(scenario: &Scenario, case: &Case) -> Row {
 }
 
 /// Each round starts with another contender, so that none always runs on what the one before left in the caches.
-fn take_turns(contenders: &mut [Contender], budget: Budget) -> Vec<Option<Stats>> {
-    let mut samples: Vec<Samples> = contenders.iter().map(|it| Samples::of(it.name)).collect();
+fn take_turns(contenders: Vec<Contender>, budget: Budget) -> Vec<(Side, Option<Stats>)> {
+    let mut all: Vec<_> =
+        contenders.into_iter().map(|it| (it.side, Samples::of(it.name), it.make())).collect();
     for round in 0..budget.rounds {
-        for turn in 0..contenders.len() {
-            let who = (round + turn) % contenders.len();
-            (contenders[who].measure)(&mut Sampler::new(budget, &mut samples[who]));
+        for turn in 0..all.len() {
+            let who = (round + turn) % all.len();
+            let (_, samples, measure) = &mut all[who];
+            measure(&mut Sampler::new(budget, samples));
         }
     }
-    samples.into_iter().map(Samples::finish).collect()
+    all.into_iter().map(|(side, samples, _)| (side, samples.finish())).collect()
 }
 
 fn fill(row: &mut Row, measured: impl Iterator<Item = (Side, Stats)>) {

@@ -1,13 +1,12 @@
 //! How one contender is measured during one turn.
 
-use std::hint::{black_box, spin_loop};
-use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::hint::black_box;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::machine::{cores, pin, preemptions_of_process, preemptions_of_thread};
-use crate::row::{Sample, Windows};
+use crate::crew::{Crew, Gate, Until, Verdict};
+use crate::machine::{cores, preemptions_of_process};
+use crate::row::Sample;
 use crate::samples::Samples;
 
 /// How much is measured.
@@ -34,30 +33,56 @@ pub enum Per {
 }
 
 /// The turn of one contender.
+///
+/// The same contenders run under the report tool, which keeps samples, and under criterion, which wants the time of a number
+/// of iterations of its own choice.
 pub struct Sampler<'s> {
     budget: Budget,
-    samples: &'s mut Samples,
+    sink: Sink<'s>,
 }
+
+enum Sink<'s> {
+    Samples(&'s mut Samples),
+    Driven(&'s mut Driver<'s>),
+}
+
+/// Calls a routine as often as it likes with a number of iterations, and is told how long they took.
+pub type Driver<'d> = dyn FnMut(&mut dyn FnMut(u64) -> Duration) + 'd;
 
 impl<'s> Sampler<'s> {
     pub(crate) fn new(budget: Budget, samples: &'s mut Samples) -> Self {
         samples.begin_round();
-        Sampler { budget, samples }
+        Sampler { budget, sink: Sink::Samples(samples) }
+    }
+
+    /// One whose iterations somebody else chooses and times.
+    pub fn driven(driver: &'s mut Driver<'s>) -> Self {
+        let budget = Budget { rounds: 1, turn: Duration::ZERO, window: Duration::ZERO };
+        Sampler { budget, sink: Sink::Driven(driver) }
     }
 
     /// For operations under 100 ns: `work(n)` does `n` of them, and a sample is the mean of a block. There is no p99 of
     /// means, so none is given.
-    pub fn blocks(&mut self, mut work: impl FnMut(u64)) {
-        let size = match self.samples.block {
-            Some(size) => size,
-            None => *self.samples.block.insert(block_size(&mut work)),
+    pub fn blocks(&mut self, work: impl FnMut(u64)) {
+        self.blocks_per(1, work);
+    }
+
+    /// As [`blocks`](Self::blocks), for operations that handle several `items` each; the figures are an item's.
+    pub fn blocks_per(&mut self, items: u64, mut work: impl FnMut(u64)) {
+        let mut timed = |count| {
+            let start = Instant::now();
+            work(count);
+            start.elapsed()
         };
+        let samples = match &mut self.sink {
+            Sink::Samples(samples) => samples,
+            Sink::Driven(driver) => return driver(&mut |count| timed(count).div_f64(items as f64)),
+        };
+        let size = *samples.block.get_or_insert_with(|| block_size(&mut timed));
         let turn = Instant::now();
         loop {
-            let start = Instant::now();
-            work(size);
-            let took = start.elapsed();
-            self.samples.record(Sample::Block, nanoseconds(took) / size as f64);
+            let took = timed(size);
+            samples.record(Sample::Block, nanoseconds(took) / (size * items) as f64);
             if turn.elapsed() >= self.budget.turn {
                 return;
             }
@@ -70,12 +95,8 @@ impl<'s> Sampler<'s> {
     }
 
     /// As [`each`](Self::each), with an input made before the clock starts; the result is dropped after it stops.
-    pub fn each_with<I, R>(
-        &mut self,
-        mut input: impl FnMut() -> I,
-        mut operation: impl FnMut(I) -> R,
-    ) {
-        self.each_per(1, &mut input, &mut operation);
+    pub fn each_with<I, R>(&mut self, input: impl FnMut() -> I, operation: impl FnMut(I) -> R) {
+        self.each_per(1, input, operation);
     }
 
     /// As [`each_with`](Self::each_with), but a sample is the operation's time divided by the `items` it handled. A
@@ -86,23 +107,37 @@ impl<'s> Sampler<'s> {
         mut input: impl FnMut() -> I,
         mut operation: impl FnMut(I) -> R,
     ) {
-        let turn = Instant::now();
-        loop {
+        let mut timed = || {
             let input = input();
             let start = Instant::now();
             let result = black_box(operation(input));
             let took = start.elapsed();
             drop(result);
-            self.samples.record(Sample::Operation, nanoseconds(took) / items as f64);
+            took
+        };
+        let samples = match &mut self.sink {
+            Sink::Samples(samples) => samples,
+            Sink::Driven(driver) => {
+                return driver(&mut |count| {
+                    (0..count).map(|_| timed()).sum::<Duration>().div_f64(items as f64)
+                });
+            }
+        };
+        let turn = Instant::now();
+        loop {
+            let took = timed();
+            samples.record(Sample::Operation, nanoseconds(took) / items as f64);
             if turn.elapsed() >= self.budget.turn {
                 return;
             }
         }
     }
 
-    /// One reading of something that is counted, not timed.
+    /// One reading of something that is counted, not timed. Nobody else can time it.
     pub fn value(&mut self, value: f64) {
-        self.samples.record(Sample::Value, value);
+        if let Sink::Samples(samples) = &mut self.sink {
+            samples.record(Sample::Value, value);
+        }
     }
 
     /// Lets threads work for windows of fixed time. `spawn(number)` runs in each thread and gives the worker, which does a
@@ -118,52 +153,28 @@ impl<'s> Sampler<'s> {
         background: usize,
         spawn: impl Fn(usize) -> W + Sync,
     ) {
-        let threads = counted + background;
-        let oversubscribed = threads > cores();
-        let windows = (self.budget.turn.as_nanos() / self.budget.window.as_nanos().max(1)).max(1);
-        let length = self.budget.window;
-        let gate = Gate::new(threads);
-        let parts: Vec<Vec<Part>> = thread::scope(|scope| {
-            let (gate, spawn) = (&gate, &spawn);
-            let start = |number| {
-                scope.spawn(move || {
-                    if !oversubscribed {
-                        pin(number);
-                    }
-                    let mut worker = spawn(number);
-                    worker();
-                    (0..windows).map(|_| part(gate, length, &mut worker)).collect()
-                })
-            };
-            let threads: Vec<_> = (0..threads).map(start).collect();
-            threads.into_iter().map(joined).collect()
-        });
-        for window in 0..windows as usize {
-            let parts: Vec<Part> = parts.iter().map(|thread| thread[window]).collect();
-            self.window(per, &parts, counted, oversubscribed);
-        }
-    }
-
-    fn window(&mut self, per: Per, parts: &[Part], counted: usize, oversubscribed: bool) {
-        let preempted = parts.iter().any(|part| part.preempted) && !oversubscribed;
-        let parts = &parts[..counted];
-        let work: f64 = parts.iter().map(|part| part.done as f64).sum();
-        let least = parts.iter().map(|part| part.done as f64).fold(f64::MAX, f64::min);
-        let value = match per {
-            Per::Operation => {
-                let each = parts.iter().map(|part| part.nanoseconds / part.done.max(1) as f64);
-                each.sum::<f64>() / counted as f64
+        let crew = Crew { counted, background };
+        let samples = match &mut self.sink {
+            Sink::Samples(samples) => samples,
+            Sink::Driven(driver) => {
+                return driver(&mut |count| {
+                    let parts = crew.work(1, Until::Done(count.div_ceil(counted as u64)), &spawn);
+                    Duration::from_secs_f64(crew.per_operation(&parts[0]) * count as f64 / 1e9)
+                });
             }
-            Per::Second => parts.iter().map(|part| part.done as f64 * 1e9 / part.nanoseconds).sum(),
         };
-        self.sort_window(value, preempted, counted == 2 && least < work / 4.0, oversubscribed);
+        let windows = (self.budget.turn.as_nanos() / self.budget.window.as_nanos().max(1)).max(1);
+        for parts in crew.work(windows as usize, Until::After(self.budget.window), &spawn) {
+            let (value, verdict) = crew.window(per, &parts);
+            samples.record_window(value, verdict);
+        }
     }
 
     /// Lets threads finish a fixed amount of work: `work(number)` runs to its end in each thread and says how many
     /// operations it finished. Everything is made ready by `prepare` before the clock starts, which stops with the last
     /// thread. A window is set aside if any thread of the process was preempted meanwhile, unless there are more of
     /// them (`threads` and `helpers`, such as a contender's own thread) than cores.
-    pub fn work<P, R>(
+    pub fn work<P: Sync, R>(
         &mut self,
         per: Per,
         threads: usize,
@@ -171,125 +182,84 @@ impl<'s> Sampler<'s> {
         mut prepare: impl FnMut() -> P,
         work: impl Fn(&P, usize) -> u64 + Sync,
         finish: impl Fn(P, u64) -> R,
-    ) where
-        P: Sync,
-    {
+    ) {
+        let mut timed = || {
+            let prepared = prepare();
+            let (took, done, preempted) = finished_work(threads, &prepared, &work);
+            drop(finish(prepared, done));
+            (took, done.max(1), preempted)
+        };
+        let samples = match &mut self.sink {
+            Sink::Samples(samples) => samples,
+            Sink::Driven(driver) => {
+                return driver(&mut |count| {
+                    let (mut took, mut done) = (Duration::ZERO, 0);
+                    while done < count {
+                        let (more, finished, _) = timed();
+                        took += more;
+                        done += finished;
+                    }
+                    took.mul_f64(count as f64 / done as f64)
+                });
+            }
+        };
         let oversubscribed = threads + helpers > cores();
         let turn = Instant::now();
         loop {
-            let prepared = prepare();
-            let gate = Gate::new(threads);
-            let before = preemptions_of_process();
-            let ends: Vec<(Instant, Instant, u64)> = thread::scope(|scope| {
-                let (gate, work, prepared) = (&gate, &work, &prepared);
-                let start = |number| {
-                    scope.spawn(move || {
-                        gate.pass();
-                        let start = Instant::now();
-                        let done = work(prepared, number);
-                        (start, Instant::now(), done)
-                    })
-                };
-                let threads: Vec<_> = (0..threads).map(start).collect();
-                threads.into_iter().map(joined).collect()
-            });
-            let preempted = before != preemptions_of_process();
-            let done: u64 = ends.iter().map(|(_, _, done)| done).sum();
-            let start = ends.iter().map(|(start, _, _)| *start).min();
-            let end = ends.iter().map(|(_, end, _)| *end).max();
-            if let (Some(start), Some(end)) = (start, end) {
-                let took = nanoseconds(end - start);
-                let value = match per {
-                    Per::Operation => took / done.max(1) as f64,
-                    Per::Second => done as f64 * 1e9 / took,
-                };
-                self.sort_window(value, preempted && !oversubscribed, false, oversubscribed);
-            }
-            drop(finish(prepared, done));
+            let (took, done, preempted) = timed();
+            let value = match per {
+                Per::Operation => nanoseconds(took) / done as f64,
+                Per::Second => done as f64 * 1e9 / nanoseconds(took),
+            };
+            samples.record_window(value, Verdict::of(preempted, false, oversubscribed));
             if turn.elapsed() >= self.budget.turn {
                 return;
             }
         }
     }
-
-    fn sort_window(&mut self, value: f64, preempted: bool, unfair: bool, oversubscribed: bool) {
-        let windows: &mut Windows = self.samples.windows();
-        windows.oversubscribed = oversubscribed;
-        windows.preempted += u64::from(preempted);
-        windows.unfair += u64::from(unfair && !preempted);
-        if preempted || unfair {
-            self.samples.set_aside(value);
-        } else {
-            windows.kept += 1;
-            self.samples.record(Sample::Window, value);
-        }
-    }
 }
 
-/// What one thread did in one window.
-#[derive(Clone, Copy)]
-struct Part {
-    done: u64,
-    nanoseconds: f64,
-    preempted: bool,
-}
-
-fn part(gate: &Gate, length: Duration, worker: &mut impl FnMut() -> u64) -> Part {
-    let before = preemptions_of_thread();
-    gate.pass();
-    let start = Instant::now();
-    let mut done = 0;
-    loop {
-        done += worker();
-        let took = start.elapsed();
-        if took >= length {
-            let preempted = before != preemptions_of_thread();
-            return Part { done, nanoseconds: nanoseconds(took), preempted };
-        }
-    }
-}
-
-/// Where threads meet before each window. Those who wait sleep first, because the others may need the core, and then
-/// spin for the last microseconds, so that all start together; but not if they must share cores.
-struct Gate {
-    barrier: Barrier,
-    arrived: AtomicUsize,
+/// How long the work took from the first start to the last end, how much was done, and whether a thread of the process was
+/// preempted.
+fn finished_work<P: Sync>(
     threads: usize,
+    prepared: &P,
+    work: &(impl Fn(&P, usize) -> u64 + Sync),
+) -> (Duration, u64, bool) {
+    let gate = Gate::new(threads);
+    let before = preemptions_of_process();
+    let ends: Vec<(Instant, Instant, u64)> = thread::scope(|scope| {
+        let gate = &gate;
+        let start = |number| {
+            scope.spawn(move || {
+                gate.pass();
+                let start = Instant::now();
+                let done = work(prepared, number);
+                (start, Instant::now(), done)
+            })
+        };
+        let threads: Vec<_> = (0..threads).map(start).collect();
+        threads.into_iter().map(joined).collect()
+    });
+    let preempted = before != preemptions_of_process();
+    let start = ends.iter().map(|(start, _, _)| *start).min();
+    let end = ends.iter().map(|(_, end, _)| *end).max();
+    let took = start.zip(end).map_or(Duration::ZERO, |(start, end)| end - start);
+    (took, ends.iter().map(|(_, _, done)| done).sum(), preempted)
 }
 
-impl Gate {
-    fn new(threads: usize) -> Gate {
-        Gate { barrier: Barrier::new(threads), arrived: AtomicUsize::new(0), threads }
-    }
-
-    fn pass(&self) {
-        self.barrier.wait();
-        if self.threads <= cores() {
-            let mine = self.arrived.fetch_add(1, Ordering::AcqRel);
-            let everyone = (mine / self.threads + 1) * self.threads;
-            while self.arrived.load(Ordering::Acquire) < everyone {
-                spin_loop();
-            }
-        }
-    }
-}
-
-fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
-    // A contender that panics has failed an assertion about itself: the run ends with its message.
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-fn block_size(work: &mut impl FnMut(u64)) -> u64 {
+/// The size of a block that takes about [`BLOCK`].
+fn block_size(timed: &mut impl FnMut(u64) -> Duration) -> u64 {
     let mut size = 1;
-    loop {
-        let start = Instant::now();
-        work(size);
-        let took = start.elapsed();
-        if took >= BLOCK || size >= 1 << 30 {
-            return size;
-        }
+    while timed(size) < BLOCK && size < 1 << 30 {
         size *= 2;
     }
+    size
+}
+
+pub(crate) fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    // A contender that panics has failed an assertion about itself: the run ends with its message.
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 pub(crate) fn nanoseconds(time: Duration) -> f64 {
@@ -298,7 +268,7 @@ pub(crate) fn nanoseconds(time: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
 
@@ -357,6 +327,37 @@ mod tests {
         let windows = stats.windows.unwrap();
         assert_eq!(windows.kept, 0);
         assert_eq!(windows.unfair + windows.preempted, 4);
+    }
+
+    #[test]
+    fn a_driver_gets_the_time_of_the_iterations_it_asked_for() {
+        let done = AtomicU64::new(0);
+        let mut times = Vec::new();
+        let mut drive = |measure: &dyn Fn(&mut Sampler<'_>)| {
+            let mut driver = |routine: &mut dyn FnMut(u64) -> Duration| times.push(routine(100));
+            measure(&mut Sampler::driven(&mut driver));
+        };
+        let one = || done.fetch_add(1, Ordering::Relaxed);
+        drive(&|sampler| sampler.blocks(|count| (0..count).for_each(|_| assert!(one() < 100))));
+        assert_eq!(done.swap(0, Ordering::Relaxed), 100);
+        drive(&|sampler| sampler.each(one));
+        assert_eq!(done.swap(0, Ordering::Relaxed), 100);
+        drive(&|sampler| {
+            sampler.windows(Per::Operation, 1, 1, |number| {
+                let done = &done;
+                move || {
+                    done.fetch_add(u64::from(number == 0), Ordering::Relaxed);
+                    1
+                }
+            });
+        });
+        // One call more than asked for gets each worker going.
+        assert_eq!(done.swap(0, Ordering::Relaxed), 101);
+        drive(&|sampler| {
+            sampler.work(Per::Operation, 2, 0, || (), |_, _| one().min(1) + 1, |_, _| ())
+        });
+        assert_eq!(times.len(), 4);
+        assert!(times.iter().all(|time| *time > Duration::ZERO));
     }
 
     #[test]

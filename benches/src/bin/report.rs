@@ -1,0 +1,199 @@
+//! The report tool: measures every scenario beside its peers, judges the targets, compares with a baseline, and writes
+//! the report.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::{Parser, ValueEnum};
+use queenright_benches::allocator::Counting;
+use queenright_benches::limits::limits;
+use queenright_benches::scenarios;
+use queenright_measure::{
+    Budget, Comparison, FORMAT, Machine, Made, Progress, Report, Selection, comparable, compare,
+    confirmed, criterion_results, load_baseline, measure, measure_limits,
+};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Measures Queenright beside its peers and writes report.json, report.md and report.html.
+///
+/// Exit status: 0 if every target that was measured is met and nothing regressed, 1 if not, 2 if the run failed.
+#[derive(Parser)]
+#[command(name = "report")]
+struct Arguments {
+    /// Fewer rows and shorter turns: under two minutes
+    #[arg(long)]
+    quick: bool,
+    /// Only suites and scenarios whose SUITE/SCENARIO contains this; may be repeated
+    #[arg(long = "suite", value_name = "S")]
+    suites: Vec<String>,
+    /// Save this run as the baseline, or compare it with the one saved before
+    #[arg(long, value_name = "WHAT")]
+    baseline: Option<Baseline>,
+    /// Where the reports and the baseline go
+    #[arg(long, value_name = "DIR", default_value = "target/report")]
+    out: PathBuf,
+    /// Renew the tables between the markers of this Markdown file
+    #[arg(long, value_name = "FILE")]
+    update: Option<PathBuf>,
+    /// Only say what would be measured
+    #[arg(long)]
+    list: bool,
+    /// Only measure the memory of this many agents, and print it: what the tool asks of a process of its own
+    #[arg(long = scenarios::IDLE_AGENTS, hide = true)]
+    idle_agents: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Baseline {
+    Save,
+    Compare,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(good) => ExitCode::from(u8::from(!good)),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+type Failed = Box<dyn std::error::Error>;
+
+fn run(arguments: &Arguments) -> Result<bool, Failed> {
+    let scenarios = scenarios::all();
+    let mut out = io::stdout().lock();
+    if let Some(count) = arguments.idle_agents {
+        writeln!(out, "{}", scenarios::bytes_of_idle_agents(count))?;
+        return Ok(true);
+    }
+    if arguments.list {
+        for scenario in &scenarios {
+            writeln!(out, "{}/{}: {}", scenario.suite, scenario.name, scenario.what)?;
+        }
+        return Ok(true);
+    }
+    drop(out);
+    if cfg!(debug_assertions) {
+        return Err("this is a debug build, which measures nothing: add --release".into());
+    }
+    fs::create_dir_all(&arguments.out).map_err(|error| at(&arguments.out, error))?;
+    let kind = if arguments.quick { "quick" } else { "full" };
+    let baseline_file = arguments.out.join(format!("baseline-{kind}.json"));
+    // Asked for before minutes are spent: a baseline that cannot be used is no surprise at the end.
+    let baseline = match arguments.baseline {
+        Some(Baseline::Compare) => {
+            Some(load_baseline(&baseline_file).map_err(|error| at(&baseline_file, error))?)
+        }
+        _ => None,
+    };
+
+    let started = Instant::now();
+    let progress = Progress::new();
+    let budget = budget(arguments.quick);
+    let mut selection =
+        Selection { filters: &arguments.suites, rows: None, quick: arguments.quick, budget };
+    let limits = limits(&arguments.out).map_err(|error| at(&arguments.out, error))?;
+    progress.expect(limits.len());
+    let limits = measure_limits(limits, budget, &progress);
+    let rows = measure(&scenarios, &limits, &selection, &progress);
+    if rows.is_empty() {
+        progress.finish();
+        let asked = arguments.suites.join(", ");
+        return Err(format!("no scenario's name contains `{asked}`; --list shows them all").into());
+    }
+    let mut report = Report {
+        format: FORMAT,
+        made: Made {
+            at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+            arguments: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+            quick: arguments.quick,
+            rounds: budget.rounds,
+            turn_ms: budget.turn.as_millis() as u64,
+            seconds: 0.0,
+        },
+        machine: Machine::describe(),
+        limits,
+        rows,
+        criterion: criterion_results(Path::new("target/criterion")),
+        comparison: None,
+    };
+    if let Some(before) = &baseline {
+        comparable(before, &report).map_err(|error| at(&baseline_file, error))?;
+        let first = compare(before, &report);
+        let suspects: BTreeSet<String> =
+            first.regressions.iter().map(|change| change.row.clone()).collect();
+        report.comparison = Some(if suspects.is_empty() {
+            first
+        } else {
+            selection.rows = Some(&suspects);
+            let again = measure(&scenarios, &report.limits, &selection, &progress);
+            let second = compare(before, &report.with_rows_replaced(again));
+            confirmed(first, &second)
+        });
+    }
+    progress.finish();
+    report.made.seconds = started.elapsed().as_secs_f64();
+
+    write_reports(arguments, &report)?;
+    if arguments.baseline == Some(Baseline::Save) {
+        write_file(&baseline_file, &serde_json::to_string(&report)?)?;
+    }
+    Ok(is_good(&report))
+}
+
+fn budget(quick: bool) -> Budget {
+    let millis = Duration::from_millis;
+    if quick {
+        Budget { rounds: 5, turn: millis(4), window: millis(2) }
+    } else {
+        Budget { rounds: 15, turn: millis(12), window: millis(3) }
+    }
+}
+
+/// Nothing regressed, and no target that was measured is missed.
+fn is_good(report: &Report) -> bool {
+    let regressed = |comparison: &Comparison| !comparison.regressions.is_empty();
+    let missed = report.rows.iter().any(|row| row.met == Some(false));
+    !missed && !report.comparison.as_ref().is_some_and(regressed)
+}
+
+fn write_reports(arguments: &Arguments, report: &Report) -> Result<(), Failed> {
+    use queenright_measure::render::{html, markdown, terminal};
+    let out = &arguments.out;
+    write_file(&out.join("report.json"), &serde_json::to_string_pretty(report)?)?;
+    write_file(&out.join("report.md"), &markdown(report))?;
+    write_file(&out.join("report.html"), &html(report))?;
+    if let Some(file) = &arguments.update {
+        let old = fs::read_to_string(file).map_err(|error| at(file, error))?;
+        let new =
+            queenright_measure::render::update(&old, report).map_err(|error| at(file, error))?;
+        write_file(file, &new)?;
+    }
+    let mut stdout = io::stdout().lock();
+    let colour = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));
+    writeln!(stdout, "{}", terminal(report, width, colour))?;
+    writeln!(stdout, "written: {}/report.json, report.md, report.html", out.display())?;
+    Ok(())
+}
+
+/// Writes a file whole or not at all.
+fn write_file(file: &Path, text: &str) -> Result<(), Failed> {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = file.with_file_name(name);
+    fs::write(&new, text).and_then(|()| fs::rename(&new, file)).map_err(|error| at(file, error))
+}
+
+fn at(path: &Path, error: impl std::fmt::Display) -> Failed {
+    format!("{}: {error}", path.display()).into()
+}

@@ -1,0 +1,8 @@
+//! Who stands beside whom: one small trait a kind, implemented by ours and by each peer.
+
+pub mod aggregate;
+pub mod conflict;
+pub mod engine;
+pub mod map;
+pub mod queue;
+pub mod snapshot;

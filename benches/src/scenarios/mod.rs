@@ -1,0 +1,27 @@
+//! What is asked of the contenders, scenario by scenario. Names, sizes and targets are fixed, so that results can be compared over
+//! time; a target is never lowered after something was measured.
+
+use queenright_measure::Scenario;
+
+mod aggregation;
+mod conflict;
+mod hive;
+mod packs;
+mod scheduling;
+mod snapshot;
+mod staging;
+
+pub use hive::{IDLE_AGENTS, bytes_of_idle_agents};
+
+/// Every scenario, in the order of the suites.
+pub fn all() -> Vec<Scenario> {
+    let mut all = Vec::new();
+    all.extend(snapshot::scenarios());
+    all.extend(staging::scenarios());
+    all.extend(aggregation::scenarios());
+    all.extend(scheduling::scenarios());
+    all.extend(conflict::scenarios());
+    all.extend(hive::scenarios());
+    all.extend(packs::scenarios());
+    all
+}
