@@ -2,6 +2,7 @@
 //! `cargo run --release -p queenright-benches --bin report`.
 
 pub mod allocator;
+pub mod criterion_suite;
 pub mod limits;
 pub mod peers;
 pub mod scenarios;

@@ -121,8 +121,10 @@ impl Case {
 pub enum Side {
     /// Ours; one a case.
     Ours,
-    /// Somebody else's, on the same work.
+    /// Somebody else's, on the same work and with the same promises.
     Peer,
+    /// Somebody else's who promises less: shown, but not what ours is measured against, but where a target names it.
+    Beside,
     /// What the hardware allows on the same work: no contender could be safe at this cost.
     Limit,
 }

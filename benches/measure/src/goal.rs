@@ -1,10 +1,10 @@
 //! Targets, and whether measured rows meet them.
 
-use crate::render::{quantity, ratio};
+use crate::render::{figure, ratio};
 use crate::row::{Better, Check, Row, Stats};
 
 /// From this share of a peer's speed on counts as not slower: two runs of the same code differ by as much.
-pub const NOT_SLOWER: f64 = 0.95;
+const NOT_SLOWER: f64 = 0.95;
 
 /// Which figure of a contender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,14 +60,14 @@ pub enum Goal {
 impl Goal {
     fn words(&self, unit: &str) -> String {
         match self {
-            Goal::Below(figure, value) => format!("{} < {}", figure.name(), quantity(*value, unit)),
-            Goal::AtMost(value) => format!("≤ {}", quantity(*value, unit)),
-            Goal::AtLeast(value) => format!("≥ {}", quantity(*value, unit)),
-            Goal::TimesPeer(peer, times) => format!("≥ {} {peer}", ratio(*times)),
-            Goal::TimesBest(times) => format!("≥ {} the best peer", ratio(*times)),
+            Goal::Below(which, value) => format!("{} < {}", which.name(), figure(*value, unit)),
+            Goal::AtMost(value) => format!("≤ {}", figure(*value, unit)),
+            Goal::AtLeast(value) => format!("≥ {}", figure(*value, unit)),
+            Goal::TimesPeer(peer, times) => format!("≥ {} {peer}", ratio(Some(*times))),
+            Goal::TimesBest(times) => format!("≥ {} the best peer", ratio(Some(*times))),
             Goal::NotSlower => "not slower than any peer".to_owned(),
-            Goal::TimesLimit(times) => format!("≤ {} the limit", ratio(*times)),
-            Goal::TimesRow(other, times) => format!("≤ {} of {other}", ratio(*times)),
+            Goal::TimesLimit(times) => format!("≤ {} the limit", ratio(Some(*times))),
+            Goal::TimesRow(other, times) => format!("≤ {} of {other}", ratio(Some(*times))),
         }
     }
 
@@ -82,7 +82,7 @@ impl Goal {
                 };
                 let other = others.iter().find(same)?.ours.as_ref()?;
                 let found = 1.0 / advantage(row.better, ours.p50, other.p50);
-                Some((found <= *times, ratio(found)))
+                Some((found <= *times, ratio(Some(found))))
             }
             alone => alone.judge_alone(row, ours),
         };
@@ -91,28 +91,28 @@ impl Goal {
     }
 
     fn judge_alone(&self, row: &Row, ours: &Stats) -> Option<(bool, String)> {
-        let in_unit = |value| quantity(value, &row.unit);
+        let in_unit = |value| figure(value, &row.unit);
         let against_best = |least: f64| {
             let found = row.ratio_best_peer?;
-            Some((found >= least, format!("{} {}", ratio(found), row.best_peer.as_deref()?)))
+            Some((found >= least, format!("{} {}", ratio(Some(found)), row.best_peer.as_deref()?)))
         };
         Some(match self {
-            Goal::Below(figure, value) => {
-                let found = figure.of(ours)?;
-                (found < *value, format!("{} is {}", figure.name(), in_unit(found)))
+            Goal::Below(which, value) => {
+                let found = which.of(ours)?;
+                (found < *value, format!("{} is {}", which.name(), in_unit(found)))
             }
             Goal::AtMost(value) => (ours.p50 <= *value, in_unit(ours.p50)),
             Goal::AtLeast(value) => (ours.p50 >= *value, in_unit(ours.p50)),
             Goal::TimesPeer(peer, times) => {
                 let peer = row.peers.iter().find(|stats| stats.name == *peer)?;
                 let found = advantage(row.better, ours.p50, peer.p50);
-                (found >= *times, ratio(found))
+                (found >= *times, ratio(Some(found)))
             }
             Goal::TimesBest(times) => against_best(*times)?,
             Goal::NotSlower => against_best(NOT_SLOWER)?,
             Goal::TimesLimit(times) => {
                 let found = row.ratio_limit?;
-                (found <= *times, ratio(found))
+                (found <= *times, ratio(Some(found)))
             }
             Goal::TimesRow(..) => return None,
         })

@@ -33,6 +33,11 @@ impl Machine {
     }
 }
 
+/// The source in the working directory, as git describes it; `None` outside a repository.
+pub fn source() -> Option<String> {
+    output("git", &["describe", "--always", "--dirty", "--abbrev=12"])
+}
+
 fn hypervisor(cpuinfo: &str) -> Option<String> {
     let flags = cpuinfo.lines().find(|line| line.starts_with("flags"))?;
     let virtual_machine = flags.split_whitespace().any(|flag| flag == "hypervisor");

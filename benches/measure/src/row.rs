@@ -30,6 +30,8 @@ pub struct Report {
 pub struct Made {
     /// Seconds since 1970-01-01 UTC.
     pub at: u64,
+    /// The source that was measured, as git describes it; `None` outside a repository.
+    pub source: Option<String>,
     /// The command line after the program's name.
     pub arguments: String,
     /// Whether it was a quick run: fewer rows, fewer and shorter windows.
@@ -107,7 +109,7 @@ pub struct Row {
     pub limit: Option<f64>,
     /// Which of [`Report::limits`].
     pub limit_name: Option<String>,
-    /// The name of the peer with the best p50.
+    /// The name of the peer with the best p50 among those that promise as much.
     pub best_peer: Option<String>,
     /// How many times better ours is than the best peer: 2 is twice as good, 0.5 half as good.
     pub ratio_best_peer: Option<f64>,
@@ -139,6 +141,8 @@ pub struct Check {
 pub struct Stats {
     /// Who.
     pub name: String,
+    /// A peer that promises less, and is shown beside without being compared with.
+    pub beside: bool,
     /// The best (lowest) sample.
     pub min: f64,
     /// The median.

@@ -116,10 +116,11 @@ fn take_turns(contenders: Vec<Contender>, budget: Budget) -> Vec<(Side, Option<S
 }
 
 fn fill(row: &mut Row, measured: impl Iterator<Item = (Side, Stats)>) {
-    for (side, stats) in measured {
+    for (side, mut stats) in measured {
+        stats.beside = side == Side::Beside;
         match side {
             Side::Ours => row.ours = Some(stats),
-            Side::Peer => row.peers.push(stats),
+            Side::Peer | Side::Beside => row.peers.push(stats),
             Side::Limit => {
                 row.limit = Some(stats.p50);
                 row.limit_name = Some(stats.name);
@@ -130,7 +131,7 @@ fn fill(row: &mut Row, measured: impl Iterator<Item = (Side, Stats)>) {
         Better::Lower => a.p50.total_cmp(&b.p50),
         Better::Higher => b.p50.total_cmp(&a.p50),
     });
-    let best = row.peers.first();
+    let best = row.peers.iter().find(|stats| !stats.beside);
     row.best_peer = best.map(|stats| stats.name.clone());
     let Some(ours) = &row.ours else { return };
     let against = |other: f64| {

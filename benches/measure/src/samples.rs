@@ -96,6 +96,7 @@ impl Samples {
         let lowest = rounds.iter().map(|round| round.p50).fold(f64::MAX, f64::min);
         Some(Stats {
             name: self.name,
+            beside: false,
             min: all.at(0.0),
             p50,
             p95: tail(&all, 0.95),

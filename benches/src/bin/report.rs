@@ -14,7 +14,7 @@ use queenright_benches::limits::limits;
 use queenright_benches::scenarios;
 use queenright_measure::{
     Budget, Comparison, FORMAT, Machine, Made, Progress, Report, Selection, comparable, compare,
-    confirmed, criterion_results, load_baseline, measure, measure_limits,
+    confirmed, criterion_results, load_baseline, measure, measure_limits, render, source,
 };
 
 #[global_allocator]
@@ -114,6 +114,7 @@ fn run(arguments: &Arguments) -> Result<bool, Failed> {
         format: FORMAT,
         made: Made {
             at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+            source: source(),
             arguments: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
             quick: arguments.quick,
             rounds: budget.rounds,
@@ -167,23 +168,34 @@ fn is_good(report: &Report) -> bool {
 }
 
 fn write_reports(arguments: &Arguments, report: &Report) -> Result<(), Failed> {
-    use queenright_measure::render::{html, markdown, terminal};
     let out = &arguments.out;
     write_file(&out.join("report.json"), &serde_json::to_string_pretty(report)?)?;
-    write_file(&out.join("report.md"), &markdown(report))?;
-    write_file(&out.join("report.html"), &html(report))?;
+    write_file(&out.join("report.md"), &render::markdown(report))?;
+    write_file(&out.join("report.html"), &render::html(report))?;
     if let Some(file) = &arguments.update {
-        let old = fs::read_to_string(file).map_err(|error| at(file, error))?;
-        let new =
-            queenright_measure::render::update(&old, report).map_err(|error| at(file, error))?;
-        write_file(file, &new)?;
+        update(file, report)?;
     }
     let mut stdout = io::stdout().lock();
     let colour = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));
-    writeln!(stdout, "{}", terminal(report, width, colour))?;
+    writeln!(stdout, "{}", render::terminal(report, width, colour))?;
     writeln!(stdout, "written: {}/report.json, report.md, report.html", out.display())?;
     Ok(())
+}
+
+/// Renews the tables of what was measured between the markers of a document; what was not stays as it is.
+fn update(file: &Path, report: &Report) -> Result<(), Failed> {
+    let mut text = fs::read_to_string(file).map_err(|error| at(file, error))?;
+    let mut parts =
+        vec![("machine", render::machine_line(report)), ("limits", render::limits_table(report))];
+    let mut suites: Vec<&str> = report.rows.iter().map(|row| row.suite.as_str()).collect();
+    suites.dedup();
+    parts.extend(suites.into_iter().map(|suite| (suite, render::tables(report, suite))));
+    for (name, content) in parts {
+        text = render::replace_between_markers(&text, name, &content)
+            .map_err(|error| at(file, error))?;
+    }
+    write_file(file, &text)
 }
 
 /// Writes a file whole or not at all.

@@ -209,9 +209,7 @@ fn submissions(quick: bool, accepted_only: bool) -> Vec<Case> {
                             .goal(Goal::TimesPeer(engine_name::<TokioActor>(), 1.0));
                     }
                     if !accepted_only && batch == 256 && !singly {
-                        case = case
-                            .goal(Goal::TimesPeer(engine_name::<ActorCloning<u64>>(), 3.0))
-                            .goal(Goal::TimesPeer(engine_name::<ActorImbl<u64>>(), 3.0));
+                        case = case.goal(Goal::TimesBest(3.0));
                     }
                     cases.push(case);
                 }
@@ -235,10 +233,10 @@ fn engines<K: Name>(keys: &[K], work: Submission) -> Vec<Contender> {
         engine::<K, Ours>(Side::Ours, &keys, work, 1),
         engine::<K, ActorCloning<K>>(Side::Peer, &keys, work, 1),
         engine::<K, ActorImbl<K>>(Side::Peer, &keys, work, 1),
-        engine::<K, ActorOnly>(Side::Peer, &keys, work, 1),
-        engine::<K, Locked<K>>(Side::Peer, &keys, work, 0),
-        engine::<K, TokioActor>(Side::Peer, &keys, work, 1),
-        engine::<K, Stm<K>>(Side::Peer, &keys, work, 0),
+        engine::<K, ActorOnly>(Side::Beside, &keys, work, 1),
+        engine::<K, Locked<K>>(Side::Beside, &keys, work, 0),
+        engine::<K, TokioActor>(Side::Beside, &keys, work, 1),
+        engine::<K, Stm<K>>(Side::Beside, &keys, work, 0),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use queenright_measure::{Case, Contender, Goal, NOT_SLOWER, Per, Sampler, Scenario, Side};
+use queenright_measure::{Case, Contender, Goal, Per, Sampler, Scenario, Side};
 use queenright_primitives::schedule::{Class, PriorityQueue};
 
 use crate::peers::queue::{
@@ -48,14 +48,11 @@ fn push_and_pop(quick: bool) -> Vec<Case> {
                     .param("threads", threads)
                     .param("batch", batch)
                     .axis("depth", depth)
+                    .goal(Goal::NotSlower)
                     .contenders(move || contenders(Work { threads, batch, depth }));
-                // One queue a class keeps the order only while one thread uses it; more threads make it another promise.
                 cases.push(match threads {
-                    1 => case.goal(Goal::NotSlower),
-                    _ => case
-                        .goal(Goal::TimesPeer(ParkingLotHeap::NAME, NOT_SLOWER))
-                        .goal(Goal::TimesPeer(StdHeap::NAME, NOT_SLOWER))
-                        .note("queues a class, and the skip list, do not keep the order beside other threads"),
+                    1 => case,
+                    _ => case.note("one queue a class, and the skip list, do not keep the order beside other threads"),
                 });
             }
         }
@@ -71,13 +68,14 @@ struct Work {
 }
 
 fn contenders(work: Work) -> Vec<Contender> {
+    let unordered = if work.threads == 1 { Side::Peer } else { Side::Beside };
     let mut all = vec![
         contender::<Ours>(Side::Ours, work),
         contender::<ParkingLotHeap>(Side::Peer, work),
         contender::<StdHeap>(Side::Peer, work),
-        contender::<SegQueues>(Side::Peer, work),
-        contender::<ArrayQueues>(Side::Peer, work),
-        contender::<SkipList>(Side::Peer, work),
+        contender::<SegQueues>(unordered, work),
+        contender::<ArrayQueues>(unordered, work),
+        contender::<SkipList>(unordered, work),
     ];
     if work.threads == 1 {
         all.push(unsynchronised(work));

@@ -1,51 +1,19 @@
-//! Stub until the renderers land.
-pub(crate) fn quantity(value: f64, unit: &str) -> String {
-    format!("{value:.2} {unit}")
-}
-pub(crate) fn ratio(value: f64) -> String {
-    format!("{value:.2}×")
-}
-/// Stub.
-pub fn html(_: &crate::Report) -> String {
-    String::new()
-}
-/// Stub.
-pub fn markdown(_: &crate::Report) -> String {
-    String::new()
-}
-/// Stub.
-pub fn update(old: &str, _: &crate::Report) -> Result<String, String> {
-    Ok(old.to_owned())
-}
-/// Stub.
-pub fn terminal(report: &crate::Report, _: usize, _: bool) -> String {
-    let mut text = String::new();
-    for row in &report.rows {
-        let ours = row.ours.as_ref().map_or(0.0, |it| it.p50);
-        let p99 = row.ours.as_ref().and_then(|it| it.p99).unwrap_or(0.0);
-        let spread = row.ours.as_ref().map_or(0.0, |it| it.spread);
-        text += &format!(
-            "{:70} {ours:12.2} p99 {p99:10.0} {} ±{:.0}% ×best {:?} {:?} ×limit {:?} {:?} {:?}\n",
-            row.id(),
-            row.unit,
-            spread * 100.0,
-            row.ratio_best_peer,
-            row.best_peer,
-            row.ratio_limit,
-            row.target,
-            row.met
-        );
-    }
-    for l in &report.limits {
-        text += &format!(
-            "{} {} {:.2} p99 {:?} ±{:.0}%\n",
-            l.name,
-            l.unit,
-            l.stats.p50,
-            l.stats.p99,
-            l.stats.spread * 100.0
-        );
-    }
-    text += &format!("{:#?} {}", report.comparison, report.made.seconds);
-    text
-}
+//! Renders a [`Report`](crate::Report): for the terminal, as Markdown, and as one HTML page.
+//!
+//! Each renderer is a pure function of the report. All of them show the same figures in the same words, print a
+//! missed target before anything else can be read into the rest, and write `–` where nothing was measured.
+
+mod figure;
+mod html;
+mod markdown;
+mod markers;
+mod outline;
+#[cfg(test)]
+mod sample;
+mod terminal;
+
+pub(crate) use figure::{figure, ratio};
+pub use html::html;
+pub use markdown::{limits_table, machine_line, markdown, tables};
+pub use markers::{MarkerError, replace_between_markers};
+pub use terminal::terminal;
