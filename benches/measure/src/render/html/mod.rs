@@ -32,9 +32,9 @@ pub fn html(report: &Report) -> String {
     page += &overview::facts(report);
     page += "</header><main>\n";
     page += &overview::glance(report, &suites);
-    page += &overview::missed_targets(report);
     page += &overview::comparison(report);
     page += &overview::index(&suites);
+    page += &overview::missed_targets(&suites);
     page += &overview::limits(report);
     page += READING;
     for suite in &suites {

@@ -4,8 +4,8 @@ use super::svg::{Anchor, CIRCLE, Svg, TICK, WIDTH, number, text_width};
 use super::tables::Table;
 use super::{anchor, escaped, slug};
 use crate::render::figure::{count, counted, date, figure, percent, ratio, signed_percent};
-use crate::render::outline::{Scenario, Suite, machine_line, made_line, missed, misses, tally};
-use crate::{Change, Report, Row};
+use crate::render::outline::{Scenario, Suite, machine_line, made_line, misses, tally};
+use crate::{Change, Check, Report, Row};
 
 /// When, how and where.
 pub(super) fn facts(report: &Report) -> String {
@@ -56,24 +56,47 @@ fn tile(class: &str, figure: &str, what: &str, more: Option<String>) -> String {
     format!("<li class=\"{class}\"><b>{}</b> {what}{more}</li>", escaped(figure))
 }
 
-/// Each missed target, with a link to its row.
-pub(super) fn missed_targets(report: &Report) -> String {
-    let missed = missed(report);
-    if missed.is_empty() {
+/// More missed targets than this are folded, scenario by scenario: the index above has them all at a glance.
+const OPEN: usize = 12;
+
+/// Each missed target by scenario, with a link to its row.
+pub(super) fn missed_targets(suites: &[Suite<'_>]) -> String {
+    let scenarios = suites.iter().flat_map(|suite| &suite.scenarios);
+    let missed: Vec<(&Scenario<'_>, Vec<(&Row, &Check)>)> = scenarios
+        .map(|scenario| {
+            let rows = scenario.rows.iter().copied();
+            (
+                scenario,
+                rows.flat_map(|row| misses(row).map(move |check| (row, check))).collect::<Vec<_>>(),
+            )
+        })
+        .filter(|(_, missed)| !missed.is_empty())
+        .collect();
+    let all: usize = missed.iter().map(|(_, missed)| missed.len()).sum();
+    if all == 0 {
         return String::new();
     }
-    let mut section =
-        String::from("<section><h2 id=\"missed\">Missed targets</h2><ul class=\"list bad\">");
-    for (row, check) in missed {
+    let open = if all <= OPEN { " open=\"\"" } else { "" };
+    let mut section = String::from("<section><h2 id=\"missed\">Missed targets</h2>");
+    for (scenario, missed) in missed {
         section += &format!(
-            "<li><a href=\"#{}\">{}</a><br/><b class=\"bad\">✗ {}</b>: {}</li>",
-            anchor(row),
-            escaped(&row.id()),
-            escaped(&check.target),
-            escaped(&check.measured)
+            "<details{open}><summary>{}: {}</summary><ul class=\"list bad\">",
+            escaped(scenario.name),
+            counted(missed.len(), "missed target")
         );
+        for (row, check) in missed {
+            let params = row.params_text();
+            section += &format!(
+                "<li><a href=\"#{}\">{}</a><br/><b class=\"bad\">✗ {}</b>: {}</li>",
+                anchor(row),
+                escaped(if params.is_empty() { &row.name } else { &params }),
+                escaped(&check.target),
+                escaped(&check.measured)
+            );
+        }
+        section += "</ul></details>";
     }
-    section + "</ul></section>\n"
+    section + "</section>\n"
 }
 
 /// What changed since the baseline.
