@@ -15,6 +15,7 @@ pub fn run(suite: &str) {
         .warm_up_time(Duration::from_millis(100))
         .measurement_time(Duration::from_millis(500))
         .sample_size(20)
+        .nresamples(5000)
         .configure_from_args();
     for scenario in scenarios::all().iter().filter(|scenario| scenario.suite == suite) {
         for case in (scenario.cases)(false).into_iter().filter(Case::is_timed) {

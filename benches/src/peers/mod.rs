@@ -1,6 +1,7 @@
 //! Who stands beside whom: one small trait a kind, implemented by ours and by each peer.
 
 pub mod aggregate;
+pub mod broadcast;
 pub mod conflict;
 pub mod engine;
 pub mod map;

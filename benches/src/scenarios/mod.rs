@@ -4,6 +4,7 @@
 use queenright_measure::Scenario;
 
 mod aggregation;
+mod broadcast;
 mod conflict;
 mod hive;
 mod packs;
@@ -21,6 +22,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(aggregation::scenarios());
     all.extend(scheduling::scenarios());
     all.extend(conflict::scenarios());
+    all.extend(broadcast::scenarios());
     all.extend(hive::scenarios());
     all.extend(packs::scenarios());
     all
