@@ -3,22 +3,22 @@
 //! Two runs of the same code differ: the machine is shared, its clock drifts, memory lies elsewhere. How much they differ is
 //! not guessed but read off the peers and the limits, whose code did not change:
 //!
-//! - *Drift* is what all of them have in common: the median change of the row's own peers and limit, or of the whole run
-//!   where a row has fewer than two. It is taken out of our change.
-//! - *Noise between the runs* is what is left of their changes. Figures of one kind (the median of blocks, of windows; p95,
-//!   p99 of operations) are pooled, and the noise is what 95 % of them stay below; a row's own peers can only raise it.
+//! - *Drift* is what all of them have in common: the median change of the row's own peers, or of the whole run where a row
+//!   has fewer than two. It is taken out of our change.
+//! - *Noise between the runs* is what is left of their changes. Figures of one kind are pooled (a figure, of one kind of sample,
+//!   with or without other threads in it), and the noise is what 95 % of them stay below; a row's own peers can only raise it.
 //! - *Noise within a run* is twice the standard error of the rounds' median, by their quartiles; those of both runs are
 //!   added in squares.
 //!
 //! A figure of ours is a regression if, without the drift, it is worse by more than 10 % and by more than both noises
-//! together.
+//! together. A percentile is compared only if at least ten samples lie beyond it in both runs.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use crate::goal::Figure;
-use crate::row::{Better, Change, Comparison, FORMAT, Report, Round, Row, Sample, Stats};
+use crate::row::{Better, Change, Comparison, FORMAT, Limit, Report, Round, Row, Sample, Stats};
 
 /// A change by less than this share is never a regression.
 const TOLERANCE: f64 = 0.10;
@@ -107,9 +107,12 @@ pub fn compare(before: &Report, after: &Report) -> Comparison {
         let (Some(old), Some(new)) = (&before.ours, &after.ours) else { continue };
         for figure in FIGURES {
             let Some(worse) = worsening(after.better, figure, old, new) else { continue };
+            if !is_known(figure, old) || !is_known(figure, new) {
+                continue;
+            }
             compared += 1;
             let worse = worse - controls.drift_of(&after.id());
-            let between = controls.noise_of(&after.id(), figure, new.sample);
+            let between = controls.noise_of(&after.id(), Kind::of(after, figure, new));
             let within = error_within(figure, old).hypot(error_within(figure, new));
             let noise = between.hypot(within);
             if worse.abs() <= TOLERANCE.ln_1p().max(noise) {
@@ -170,6 +173,15 @@ fn worsening(better: Better, figure: Figure, old: &Stats, new: &Stats) -> Option
     })
 }
 
+/// Whether there are samples enough beyond a percentile to know it.
+fn is_known(figure: Figure, stats: &Stats) -> bool {
+    match figure {
+        Figure::P50 => true,
+        Figure::P95 => stats.n >= 200,
+        Figure::P99 => stats.n >= 1000,
+    }
+}
+
 /// Twice the standard error of the median of a figure's rounds, as a share of it.
 fn error_within(figure: Figure, stats: &Stats) -> f64 {
     let of_round = |round: &Round| match figure {
@@ -199,69 +211,103 @@ fn median(mut values: Vec<f64>) -> f64 {
     at(&values, 0.5)
 }
 
+/// Figures that are disturbed alike.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Kind {
+    figure: Figure,
+    sample: Sample,
+    /// Whether other threads are part of it.
+    threads: bool,
+}
+
+impl Kind {
+    fn of(row: &Row, figure: Figure, stats: &Stats) -> Kind {
+        let threads = row.hands_over || stats.sample == Sample::Window;
+        Kind { figure, sample: stats.sample, threads }
+    }
+}
+
+/// One figure of one who did not change.
+struct Control {
+    row: String,
+    kind: Kind,
+    /// By how much it became worse; later, what is left of that without the drift.
+    change: f64,
+}
+
 /// What is known of the runs' noise from those whose code did not change.
 struct Controls {
+    all: Vec<Control>,
+    /// The whole run's.
     drift: f64,
-    overall: f64,
     /// By row, where it has peers enough.
     drifts: BTreeMap<String, f64>,
-    /// What is left of each control's change: by row, figure and kind of sample.
-    left: Vec<(String, Figure, Sample, f64)>,
+    overall: f64,
 }
+
+/// A pool of fewer controls says nothing about its kind.
+const POOL: usize = 5;
 
 impl Controls {
     fn of(before: &Report, after: &Report, pairs: &[(&Row, &Row)]) -> Controls {
-        let mut changes: Vec<(String, Figure, Sample, f64)> = Vec::new();
-        let mut note = |row: String, better, old: &Stats, new: &Stats| {
-            for figure in FIGURES {
-                let change = worsening(better, figure, old, new);
-                changes.extend(change.map(|change| (row.clone(), figure, new.sample, change)));
-            }
-        };
+        let mut all = Vec::new();
         for (old, new) in pairs {
             for peer in &new.peers {
-                if let Some(same) = old.peers.iter().find(|other| other.name == peer.name) {
-                    note(new.id(), new.better, same, peer);
+                let Some(same) = old.peers.iter().find(|it| it.name == peer.name) else { continue };
+                for figure in
+                    FIGURES.into_iter().filter(|it| is_known(*it, same) && is_known(*it, peer))
+                {
+                    let kind = Kind::of(new, figure, peer);
+                    let change = worsening(new.better, figure, same, peer);
+                    all.extend(change.map(|change| Control { row: new.id(), kind, change }));
                 }
             }
         }
         for limit in &after.limits {
-            if let Some(same) = before.limits.iter().find(|other| other.name == limit.name) {
-                note(String::new(), Better::Lower, &same.stats, &limit.stats);
-            }
+            let same = |it: &&Limit| it.name == limit.name;
+            let Some(same) = before.limits.iter().find(same) else { continue };
+            let kind = Kind { figure: Figure::P50, sample: limit.stats.sample, threads: false };
+            let change = worsening(Better::Lower, Figure::P50, &same.stats, &limit.stats);
+            all.extend(change.map(|change| Control { row: String::new(), kind, change }));
         }
         // What is counted, not timed, does not drift.
-        changes.retain(|(_, _, kind, _)| *kind != Sample::Value);
-        let medians = |changes: &[(String, Figure, Sample, f64)], row: Option<&str>| -> Vec<f64> {
-            let wanted = |change: &&(String, Figure, Sample, f64)| {
-                change.1 == Figure::P50 && row.is_none_or(|row| change.0 == row)
+        all.retain(|control| control.kind.sample != Sample::Value);
+        let medians = |row: Option<&str>| -> Vec<f64> {
+            let wanted = |it: &&Control| {
+                it.kind.figure == Figure::P50 && row.is_none_or(|row| it.row == row)
             };
-            changes.iter().filter(wanted).map(|change| change.3).collect()
+            all.iter().filter(wanted).map(|control| control.change).collect()
         };
-        let drift = median(medians(&changes, None));
+        let drift = median(medians(None));
         let mut drifts = BTreeMap::new();
         for (_, row) in pairs {
-            let of_row = medians(&changes, Some(&row.id()));
+            let of_row = medians(Some(&row.id()));
             if of_row.len() >= 2 {
                 drifts.insert(row.id(), median(of_row));
             }
         }
-        for (row, _, _, change) in &mut changes {
-            *change -= drifts.get(row).copied().unwrap_or(drift);
+        for control in &mut all {
+            control.change -= drifts.get(&control.row).copied().unwrap_or(drift);
         }
-        let overall = covered(changes.iter().map(|(_, _, _, change)| change.abs()).collect());
-        Controls { drift, overall, drifts, left: changes }
+        let overall = covered(all.iter().map(|control| control.change.abs()).collect());
+        Controls { all, drift, drifts, overall }
     }
 
     fn drift_of(&self, row: &str) -> f64 {
         self.drifts.get(row).copied().unwrap_or(self.drift)
     }
 
-    fn noise_of(&self, row: &str, figure: Figure, kind: Sample) -> f64 {
-        let left = self.left.iter().filter(|it| it.1 == figure && it.2 == kind);
-        let of_row = left.clone().filter(|it| it.0 == row).map(|it| it.3.abs());
-        let pooled = covered(left.map(|it| it.3.abs()).collect());
-        of_row.fold(pooled, f64::max)
+    fn noise_of(&self, row: &str, kind: Kind) -> f64 {
+        let alike = |it: &&Control| it.kind == kind;
+        let mut pool: Vec<f64> =
+            self.all.iter().filter(alike).map(|control| control.change.abs()).collect();
+        if pool.len() < POOL {
+            // Nobody is disturbed quite alike; then those are asked who have as much to do with other threads.
+            let near = |it: &&Control| it.kind.threads == kind.threads;
+            pool = self.all.iter().filter(near).map(|control| control.change.abs()).collect();
+        }
+        let of_row = self.all.iter().filter(|it| it.row == row && it.kind.figure == kind.figure);
+        of_row.map(|control| control.change.abs()).fold(covered(pool), f64::max)
     }
 }
 

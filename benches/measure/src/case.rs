@@ -27,6 +27,7 @@ pub struct Case {
     pub(crate) goals: Vec<Goal>,
     pub(crate) limit: Option<&'static str>,
     pub(crate) note: Option<&'static str>,
+    pub(crate) hands_over: bool,
     pub(crate) contenders: Box<dyn FnOnce() -> Vec<Contender>>,
 }
 
@@ -55,6 +56,7 @@ impl Case {
             goals: Vec::new(),
             limit: None,
             note: None,
+            hands_over: false,
             contenders: Box::new(Vec::new),
         }
     }
@@ -74,6 +76,12 @@ impl Case {
     /// Adds a target.
     pub fn goal(mut self, goal: Goal) -> Case {
         self.goals.push(goal);
+        self
+    }
+
+    /// Each operation waits for other threads, so its time is the scheduler's as well.
+    pub fn hands_over(mut self) -> Case {
+        self.hands_over = true;
         self
     }
 

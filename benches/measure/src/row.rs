@@ -101,6 +101,8 @@ pub struct Row {
     pub unit: String,
     /// Which way is better.
     pub better: Better,
+    /// Whether each operation waits for other threads, so that its time is the scheduler's as well.
+    pub hands_over: bool,
     /// Ours; `None` if only peers exist so far.
     pub ours: Option<Stats>,
     /// The others, best first.

@@ -87,6 +87,7 @@ fn empty_row(scenario: &Scenario, case: &Case) -> Row {
         what: scenario.what.to_owned(),
         unit: case.unit.to_owned(),
         better: case.better,
+        hands_over: case.hands_over,
         ours: None,
         peers: Vec::new(),
         limit: None,

@@ -77,19 +77,16 @@ fn broadcast<B: Broadcast>(sampler: &mut Sampler<'_>, work: Work) {
             B::open(MESSAGES as usize, work.publishers, work.subscribers);
         (handles(publishers), handles(subscribers))
     };
-    let run =
-        |(publishers, subscribers): &(Vec<Handle<B::Publisher>>, Vec<Handle<B::Subscriber>>),
-         number: usize| {
-            if let Some(publisher) = publishers.get(number) {
-                if let Some(mut publisher) = taken(publisher) {
-                    let mine =
-                        (0..MESSAGES).filter(|n| n % work.publishers as u64 == number as u64);
-                    mine.for_each(|message| publisher.publish(message));
-                }
-                return 0;
+    let run = |(publishers, subscribers): &Handles<B>, number: usize| {
+        if let Some(publisher) = publishers.get(number) {
+            if let Some(mut publisher) = taken(publisher) {
+                let mine = (0..MESSAGES).filter(|n| n % work.publishers as u64 == number as u64);
+                mine.for_each(|message| publisher.publish(message));
             }
-            taken(&subscribers[number - work.publishers]).map_or(0, |it| received::<B>(it, work))
-        };
+            return 0;
+        }
+        taken(&subscribers[number - work.publishers]).map_or(0, |it| received::<B>(it, work))
+    };
     let expected = MESSAGES * work.subscribers as u64;
     let threads = work.publishers + work.subscribers;
     sampler.work(Per::Second, threads, 0, prepare, run, |_, delivered| {

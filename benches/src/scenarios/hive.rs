@@ -299,7 +299,7 @@ fn transact(_: bool) -> Vec<Case> {
         }
     };
     let ours = move || Contender::made("queenright transact", Side::Ours, transacting);
-    vec![Case::nanoseconds().contenders(move || vec![ours()])]
+    vec![Case::nanoseconds().hands_over().contenders(move || vec![ours()])]
 }
 
 /// Keeps a core busy for a time, as reading a model or a file would.
@@ -333,6 +333,7 @@ fn spawning(quick: bool) -> Vec<Case> {
             }
             let time = Duration::from_micros(micros);
             let mut case = Case::nanoseconds()
+                .hands_over()
                 .param("initialisation µs", micros)
                 .axis("agents", count)
                 .contenders(move || {
@@ -374,8 +375,10 @@ fn spawn(count: u64, time: Duration) -> Contender {
 fn agents(quick: bool) -> Vec<Case> {
     let sizes: &[u64] = if quick { &[16, 100, 1000] } else { &[2, 4, 8, 16, 100, 1000] };
     let case = |&count: &u64| {
-        let case =
-            Case::nanoseconds().axis("agents", count).contenders(move || vec![working(count)]);
+        let case = Case::nanoseconds()
+            .hands_over()
+            .axis("agents", count)
+            .contenders(move || vec![working(count)]);
         // Linear: an agent among 1,000 costs no more than one among 100, with a quarter for caches.
         if count == 1000 { case.goal(Goal::TimesRow("agents 100".to_owned(), 1.25)) } else { case }
     };

@@ -71,12 +71,14 @@ fn latency(quick: bool) -> Vec<Case> {
     let mut cases = Vec::new();
     for &count in sizes {
         let case = Case::nanoseconds()
+            .hands_over()
             .param("conflicts", "none")
             .axis("packs", count)
             .contenders(move || vec![resolving(move || loaded(count), Some(count))]);
         cases.push(if count == 10 { fast(case) } else { case });
     }
-    let case = Case::nanoseconds().param("conflicts", "of every kind").axis("packs", 10);
+    let case =
+        Case::nanoseconds().hands_over().param("conflicts", "of every kind").axis("packs", 10);
     cases.push(fast(case.contenders(|| vec![resolving(example, None)])));
     cases
 }

@@ -290,6 +290,7 @@ fn row(suite: &str, name: &str, params: &[(&str, Value)], unit: &str) -> Row {
         what: String::new(),
         unit: unit.to_owned(),
         better: Better::Lower,
+        hands_over: false,
         ours: None,
         peers: Vec::new(),
         limit: None,
