@@ -7,11 +7,11 @@
 //!   has fewer than two. It is taken out of our change.
 //! - *Noise between the runs* is what is left of their changes. Figures of one kind are pooled (a figure, of one kind of sample,
 //!   with or without other threads in it), and the noise is what 95 % of them stay below; a row's own peers can only raise it.
-//! - *Noise within a run* is twice the standard error of the rounds' median, by their quartiles; those of both runs are
-//!   added in squares.
+//! - *Noise within a run* is what its rounds show: three quarters of the new rounds must be worse than three quarters of
+//!   the old ones.
 //!
-//! A figure of ours is a regression if, without the drift, it is worse by more than 10 % and by more than both noises
-//! together. A percentile is compared only if at least ten samples lie beyond it in both runs.
+//! A figure of ours is a regression if, without the drift, it is worse by more than 10 % and beyond both noises. A percentile is
+//! compared only if at least ten samples lie beyond it in both runs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -112,10 +112,13 @@ pub fn compare(before: &Report, after: &Report) -> Comparison {
             }
             compared += 1;
             let worse = worse - controls.drift_of(&after.id());
-            let between = controls.noise_of(&after.id(), Kind::of(after, figure, new));
-            let within = error_within(figure, old).hypot(error_within(figure, new));
-            let noise = between.hypot(within);
-            if worse.abs() <= TOLERANCE.ln_1p().max(noise) {
+            let noise = controls.noise_of(&after.id(), Kind::of(after, figure, new));
+            let apart = if (worse > 0.0) == (after.better == Better::Lower) {
+                quartiles(figure, new).0 > quartiles(figure, old).1
+            } else {
+                quartiles(figure, new).1 < quartiles(figure, old).0
+            };
+            if worse.abs() <= TOLERANCE.ln_1p().max(noise) || !apart {
                 continue;
             }
             let list = if worse > 0.0 { &mut regressions } else { &mut improvements };
@@ -182,8 +185,8 @@ fn is_known(figure: Figure, stats: &Stats) -> bool {
     }
 }
 
-/// Twice the standard error of the median of a figure's rounds, as a share of it.
-fn error_within(figure: Figure, stats: &Stats) -> f64 {
+/// What a quarter and three quarters of the rounds stay below.
+fn quartiles(figure: Figure, stats: &Stats) -> (f64, f64) {
     let of_round = |round: &Round| match figure {
         Figure::P50 => Some(round.p50),
         Figure::P95 => round.p95,
@@ -191,13 +194,7 @@ fn error_within(figure: Figure, stats: &Stats) -> f64 {
     };
     let mut values: Vec<f64> = stats.rounds.iter().filter_map(of_round).collect();
     values.sort_by(f64::total_cmp);
-    let count = values.len() as f64;
-    let (low, middle, high) = (at(&values, 0.25), at(&values, 0.5), at(&values, 0.75));
-    if middle <= 0.0 {
-        return 0.0;
-    }
-    // For a normal distribution the quartiles are 1.349 deviations apart, and the median's error is 1.253 of the mean's.
-    2.0 * 1.253 * (high - low) / 1.349 / count.sqrt() / middle
+    (at(&values, 0.25), at(&values, 0.75))
 }
 
 /// The value at a share of sorted values; 0 of none.

@@ -137,15 +137,17 @@ fn run(arguments: &Arguments) -> Result<bool, Failed> {
     };
     if let Some(before) = &baseline {
         comparable(before, &report).map_err(|error| at(&baseline_file, error))?;
-        let first = compare(before, &report);
-        let suspects: BTreeSet<String> =
-            first.regressions.iter().map(|change| change.row.clone()).collect();
-        report.comparison = Some(if suspects.is_empty() {
-            first
-        } else {
+        let mut comparison = compare(before, &report);
+        for _ in 0..CONFIRMATIONS {
+            let suspects: BTreeSet<String> =
+                comparison.regressions.iter().map(|change| change.row.clone()).collect();
+            if suspects.is_empty() {
+                break;
+            }
             let again = measured_again(arguments, &suspects)?;
-            confirmed(first, &compare(before, &report.with_rows_replaced(again)))
-        });
+            comparison = confirmed(comparison, &compare(before, &report.with_rows_replaced(again)));
+        }
+        report.comparison = Some(comparison);
     }
     progress.finish();
     report.made.seconds = started.elapsed().as_secs_f64();
@@ -156,6 +158,9 @@ fn run(arguments: &Arguments) -> Result<bool, Failed> {
     }
     Ok(is_good(&report))
 }
+
+/// How often what looks worse is measured again before it is believed.
+const CONFIRMATIONS: usize = 2;
 
 /// Measures some rows once more, in a new process: where memory happens to lie stays the same for a process's whole
 /// life, and is worth tens of percents in a few rows.
