@@ -111,12 +111,20 @@ pub fn compare(before: &Report, after: &Report) -> Comparison {
                 continue;
             }
             compared += 1;
-            let worse = worse - controls.drift_of(&after.id());
+            let drift = controls.drift_of(&after.id());
+            let worse = worse - drift;
             let noise = controls.noise_of(&after.id(), Kind::of(after, figure, new));
+            // The new rounds as they would have been without the drift.
+            let undrifted = match after.better {
+                Better::Lower => (-drift).exp(),
+                Better::Higher => drift.exp(),
+            };
+            let (old_low, old_high) = quartiles(figure, old);
+            let (new_low, new_high) = quartiles(figure, new);
             let apart = if (worse > 0.0) == (after.better == Better::Lower) {
-                quartiles(figure, new).0 > quartiles(figure, old).1
+                new_low * undrifted > old_high
             } else {
-                quartiles(figure, new).1 < quartiles(figure, old).0
+                new_high * undrifted < old_low
             };
             if worse.abs() <= TOLERANCE.ln_1p().max(noise) || !apart {
                 continue;
