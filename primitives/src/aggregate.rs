@@ -273,6 +273,11 @@ impl<K: Hash + Eq, C: Commutative + Clone> Default for Aggregator<K, C> {
 }
 
 impl<K: Hash + Eq, C: Commutative + Clone, S: BuildHasher> Aggregator<K, C, S> {
+    /// Without any change yet; it hashes with `hasher`.
+    pub fn with_hasher(hasher: S) -> Self {
+        Aggregator { merged: HashMap::with_hasher(hasher) }
+    }
+
     /// Merges one change. O(1) and the cost of a merge.
     ///
     /// # Errors

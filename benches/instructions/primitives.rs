@@ -1,0 +1,124 @@
+//! The primitives' hot paths.
+
+use queenright_primitives::aggregate::{Aggregator, Sum};
+use queenright_primitives::conflict::{ConflictIndex, Footprint};
+use queenright_primitives::notify;
+use queenright_primitives::proposal::{Mode, Write};
+use queenright_primitives::schedule::{Class, PriorityQueue};
+use queenright_primitives::snapshot::{SnapshotCell, Version};
+
+use crate::{Benchmark, counted, numbers};
+
+/// The default hash function with a key that is the same in every process.
+type Fixed = foldhash::fast::FixedState;
+
+pub(crate) const ALL: &[Benchmark] = &[
+    Benchmark { name: "snapshot_load/x1000", run: snapshot_load },
+    Benchmark { name: "snapshot_read/x1000", run: snapshot_read },
+    Benchmark { name: "snapshot_stage_commit/x1000", run: snapshot_stage_commit },
+    Benchmark { name: "conflict_admit/1_percent_hot/x500", run: || conflict_admit(1) },
+    Benchmark { name: "conflict_admit/50_percent_hot/x500", run: || conflict_admit(50) },
+    Benchmark { name: "conflict_clear/500_admitted", run: conflict_clear },
+    Benchmark { name: "aggregate_submit_drain/1000_keys/x4000", run: aggregate_submit_drain },
+    Benchmark { name: "queue_pop_push/depth_10/x1000", run: || queue_pop_push(10) },
+    Benchmark { name: "queue_pop_push/depth_1000/x1000", run: || queue_pop_push(1000) },
+    Benchmark { name: "queue_pop_push/depth_100000/x1000", run: || queue_pop_push(100_000) },
+    Benchmark { name: "oneshot_send_wait/x1000", run: oneshot_send_wait },
+];
+
+fn snapshot_load() {
+    let cell = SnapshotCell::new([7_u64; 8]);
+    let sum = || (0..1000).map(|_| cell.load()[0]).sum::<u64>();
+    assert_eq!(sum(), 7000);
+    assert_eq!(counted(sum), 7000);
+}
+
+fn snapshot_read() {
+    let cell = SnapshotCell::new([7_u64; 8]);
+    let sum = || (0..1000).map(|_| cell.read(|state, _| state[0])).sum::<u64>();
+    assert_eq!(sum(), 7000);
+    assert_eq!(counted(sum), 7000);
+}
+
+fn snapshot_stage_commit() {
+    let cell = SnapshotCell::new([0_u64; 8]);
+    let step = || {
+        let mut staged = cell.stage();
+        staged[0] += 1;
+        cell.commit(staged).is_ok()
+    };
+    let steps = || (0..1000).filter(|_| step()).count();
+    assert_eq!(steps(), 1000);
+    assert_eq!(counted(steps), 1000);
+    cell.read(|state, version| assert_eq!((state[0], version), (2000, Version(2000))));
+}
+
+/// Four exclusive writes a proposal; `share` in a hundred of them on one of 16 hot keys.
+fn writes(share: u64) -> Vec<[Write<u64, u8>; 4]> {
+    let mut random = numbers();
+    let mut write = |number: u64| {
+        let hot = random() % 100 < share;
+        let key = if hot { random() % 16 } else { 1000 + number };
+        Write { key, mode: Mode::Exclusive }
+    };
+    (0..500).map(|n| std::array::from_fn(|part| write(n * 4 + part as u64))).collect()
+}
+
+type Index = ConflictIndex<u64, u8, Fixed>;
+
+fn admitted(index: &mut Index, batch: &[[Write<u64, u8>; 4]]) -> usize {
+    let admit = |(who, writes): (usize, &[Write<u64, u8>; 4])| {
+        index.try_admit(who, Footprint { reads: &[], writes }).is_ok()
+    };
+    batch.iter().enumerate().map(admit).filter(|admitted| *admitted).count()
+}
+
+/// Into memory that an earlier round left behind, as in a round of the hive.
+fn conflict_admit(share: u64) {
+    let batch = writes(share);
+    let mut index = Index::with_hasher(Fixed::with_seed(7));
+    let first = admitted(&mut index, &batch);
+    assert!(first > 0);
+    index.clear();
+    assert_eq!(counted(|| admitted(&mut index, &batch)), first);
+}
+
+fn conflict_clear() {
+    let batch = writes(1);
+    let mut index = Index::with_hasher(Fixed::with_seed(7));
+    let first = admitted(&mut index, &batch);
+    counted(|| index.clear());
+    assert_eq!(admitted(&mut index, &batch), first, "nothing of the first round is left");
+}
+
+fn aggregate_submit_drain() {
+    let mut totals = Aggregator::with_hasher(Fixed::with_seed(7));
+    let mut merged = || {
+        let added = |n: &u64| totals.submit(n % 1000, &Sum::of(1)).is_ok();
+        assert_eq!((0..4000).filter(added).count(), 4000);
+        totals.drain().count()
+    };
+    assert_eq!(merged(), 1000);
+    assert_eq!(counted(merged), 1000);
+}
+
+fn queue_pop_push(depth: usize) {
+    let queue = PriorityQueue::bounded(depth + 1, 1 << 20);
+    let push = |task: usize| queue.try_push(task, Class::ALL[task % 5]).is_ok();
+    assert!((0..depth).all(push));
+    let turn = || (0..1000).filter(|_| queue.try_pop().is_some_and(push)).count();
+    assert_eq!(turn(), 1000);
+    assert_eq!(counted(turn), 1000);
+    assert_eq!(queue.len(), depth);
+}
+
+fn oneshot_send_wait() {
+    let answer = |n: u64| {
+        let (sender, receiver) = notify::oneshot();
+        sender.send(n);
+        receiver.wait()
+    };
+    let sum = || (0..1000).flat_map(answer).sum::<u64>();
+    assert_eq!(sum(), 499_500);
+    assert_eq!(counted(sum), 499_500);
+}
