@@ -85,6 +85,9 @@ fn run(arguments: &Arguments) -> Result<bool, Failed> {
         return Ok(true);
     }
     drop(out);
+    if arguments.update.is_some() && (!arguments.suites.is_empty() || arguments.quick) {
+        return Err("--update needs a full run of all suites: it replaces whole tables".into());
+    }
     if cfg!(debug_assertions) {
         return Err("this is a debug build, which measures nothing: add --release".into());
     }

@@ -41,7 +41,9 @@ fn push_and_pop(quick: bool) -> Vec<Case> {
     for threads in [1, 2, 8] {
         for batch in [1, 16] {
             for &depth in depths {
-                if quick && (threads == 8 || (batch == 16 && depth != 1000)) {
+                // While the other threads hold a batch each, there must be one left to take.
+                let too_shallow = depth < threads * batch;
+                if too_shallow || quick && (threads == 8 || (batch == 16 && depth != 1000)) {
                     continue;
                 }
                 let case = Case::nanoseconds()
@@ -104,29 +106,31 @@ fn filled<Q: Queue>(depth: usize, room: usize) -> Q {
 fn measure<Q: Queue>(queue: &Q, sampler: &mut Sampler<'_>, work: Work) {
     let worker = || {
         let mut taken = Vec::with_capacity(work.batch);
+        // Says how many tasks it moved.
         move |times: u64| {
+            let mut moved = 0;
             for _ in 0..times {
                 if work.batch == 1 {
-                    let task = queue.pop().unwrap_or_default();
+                    let Some(task) = queue.pop() else { continue };
                     queue.push(class_after(task), task);
+                    moved += 1;
                 } else {
-                    queue.pop_many(&mut taken, work.batch);
+                    moved += queue.pop_many(&mut taken, work.batch) as u64;
                     taken.drain(..).for_each(|task| queue.push(class_after(task), task));
                 }
             }
+            moved
         }
     };
     if work.threads == 1 {
         let mut worker = worker();
-        sampler.blocks_per(work.batch as u64, &mut worker);
+        sampler.blocks_per(work.batch as u64, |times| {
+            assert_eq!(worker(times), times * work.batch as u64, "never found empty");
+        });
     } else {
-        // Each thread holds at most a batch outside the queue, so a depth above that is never found empty.
         sampler.windows(Per::Operation, work.threads, 0, |_| {
             let mut worker = worker();
-            move || {
-                worker(64);
-                64 * work.batch as u64
-            }
+            move || worker(64)
         });
     }
 }

@@ -208,11 +208,16 @@ fn reading_beside<C: Cell<Words>>(
     });
 }
 
+/// Why the peers' commits cost more in a full run than in a quick one.
+const NODES: &str = "arc-swap's writers visit a node of every thread that ever read in this process, so earlier scenarios decide \
+                     what a commit costs there";
+
 fn writes(quick: bool) -> Vec<Case> {
     let mut cases = Vec::new();
     for writers in [1_usize, 2] {
         let case = Case::nanoseconds()
             .axis("writers", writers)
+            .note(NODES)
             .goal(Goal::TimesPeer("arc-swap load", 3.0))
             .contenders(move || writing_contenders(Writing::Long { writers }));
         cases.push(case);
@@ -222,6 +227,7 @@ fn writes(quick: bool) -> Vec<Case> {
             let case = Case::nanoseconds()
                 .param("timed", "together")
                 .axis("commits", count)
+                .note(NODES)
                 .goal(Goal::TimesPeer("arc-swap load", 3.0))
                 .contenders(move || writing_contenders(Writing::Timed { count }));
             cases.push(case);
