@@ -25,7 +25,7 @@ pub struct Case {
     pub(crate) unit: &'static str,
     pub(crate) better: Better,
     pub(crate) goals: Vec<Goal>,
-    pub(crate) limit: Option<&'static str>,
+    pub(crate) limit: Option<(&'static str, f64)>,
     pub(crate) note: Option<&'static str>,
     pub(crate) hands_over: bool,
     pub(crate) contenders: Box<dyn FnOnce() -> Vec<Contender>>,
@@ -85,9 +85,10 @@ impl Case {
         self
     }
 
-    /// Compares with a limit that was measured for the whole run. A contender on the limit's side takes its place.
-    pub fn limit(mut self, name: &'static str) -> Case {
-        self.limit = Some(name);
+    /// Compares with a limit that was measured for the whole run, which one operation needs so many `times`. A contender
+    /// on the limit's side takes its place.
+    pub fn limit(mut self, name: &'static str, times: f64) -> Case {
+        self.limit = Some((name, times));
         self
     }
 

@@ -64,9 +64,8 @@ pub fn measure(
     let mut rows = Vec::new();
     let mut goals: Vec<Vec<Goal>> = Vec::new();
     for (_, case, mut row) in planned {
-        if let Some(limit) = case.limit.and_then(|name| limits.iter().find(|it| it.name == name)) {
-            row.limit = Some(limit.stats.p50);
-            row.limit_name = Some(limit.name.clone());
+        if let Some((name, times)) = case.limit {
+            set_limit(&mut row, limits, name, times);
         }
         let measured = take_turns((case.contenders)(), selection.budget);
         fill(&mut row, measured.into_iter().filter_map(|(side, stats)| Some((side, stats?))));
@@ -76,6 +75,19 @@ pub fn measure(
     }
     judge(&mut rows, &goals);
     rows
+}
+
+fn set_limit(row: &mut Row, limits: &[Limit], name: &str, times: f64) {
+    let Some(limit) = limits.iter().find(|limit| limit.name == name) else { return };
+    let nanoseconds = limit.stats.p50 * times;
+    row.limit = Some(match row.better {
+        Better::Lower => nanoseconds,
+        Better::Higher => 1e9 / nanoseconds,
+    });
+    row.limit_name = Some(match times {
+        1.0 => limit.name.clone(),
+        _ => format!("{times} × {}", limit.name),
+    });
 }
 
 fn empty_row(scenario: &Scenario, case: &Case) -> Row {

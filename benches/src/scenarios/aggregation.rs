@@ -153,22 +153,25 @@ fn unbounded(proposals: u64) -> Contender {
 
 fn merging(_: bool) -> Vec<Case> {
     let case = |operations: u64| {
-        let case = Case::nanoseconds().axis("operations", operations).contenders(move || {
-            let sums: Vec<Sum> =
-                (0..operations).map(|n| Sum::of(n as i64).at_least(-100)).collect();
-            let total = (0..operations as i64).sum::<i64>();
-            vec![Contender::ours("queenright Sum", move |sampler| {
-                sampler.blocks_per(operations, |count| {
-                    for _ in 0..count {
-                        let mut merged = Sum::of(0);
-                        for sum in black_box(&sums) {
-                            assert!(merged.merge(sum).is_ok());
+        let case = Case::nanoseconds()
+            .axis("operations", operations)
+            .limit("pointer load", 1.0)
+            .contenders(move || {
+                let sums: Vec<Sum> =
+                    (0..operations).map(|n| Sum::of(n as i64).at_least(-100)).collect();
+                let total = (0..operations as i64).sum::<i64>();
+                vec![Contender::ours("queenright Sum", move |sampler| {
+                    sampler.blocks_per(operations, |count| {
+                        for _ in 0..count {
+                            let mut merged = Sum::of(0);
+                            for sum in black_box(&sums) {
+                                assert!(merged.merge(sum).is_ok());
+                            }
+                            assert_eq!(merged.apply(0), Ok(total));
                         }
-                        assert_eq!(merged.apply(0), Ok(total));
-                    }
-                });
-            })]
-        });
+                    });
+                })]
+            });
         // Linear: an operation among twenty costs no more than one among five, within the noise of a block.
         if operations == 20 {
             case.goal(Goal::TimesRow("operations 5".to_owned(), 1.25))

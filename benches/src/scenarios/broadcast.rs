@@ -31,6 +31,7 @@ fn cases(quick: bool) -> Vec<Case> {
                 .param("publishers", publishers)
                 .axis("subscribers", subscribers)
                 .param("batch", batch)
+                .limit("contended atomic add", 1.0)
                 .contenders(move || {
                     vec![
                         contender::<Tokio>(Side::Peer, work),

@@ -137,6 +137,7 @@ fn deciding(quick: bool) -> Vec<Case> {
             let case = Case::nanoseconds()
                 .param("hot %", share)
                 .axis("proposals", proposals)
+                .limit("pointer load", 4.0)
                 .contenders(move || vec![rounds(proposals, share)]);
             cases.push(if proposals == 256 { case.goal(Goal::AtMost(65.0)) } else { case });
         }
@@ -150,6 +151,7 @@ fn scaling(quick: bool) -> Vec<Case> {
     let case = |&proposals: &u64| {
         let case = Case::nanoseconds()
             .axis("proposals", proposals)
+            .limit("pointer load", 4.0)
             .contenders(move || vec![rounds(proposals, 1)]);
         if proposals > 1000 {
             case.goal(Goal::TimesRow("proposals 1000".to_owned(), 3.0))
@@ -195,6 +197,7 @@ fn submissions(quick: bool, accepted_only: bool) -> Vec<Case> {
                         .param("submitted", if singly { "singly" } else { "together" })
                         .param("proposers", proposers)
                         .axis("batch", batch)
+                        .limit("contended atomic add", 2.0)
                         .contenders(move || {
                             if strings {
                                 engines(&paths(KEYS), work)
@@ -299,7 +302,12 @@ fn transact(_: bool) -> Vec<Case> {
         }
     };
     let ours = move || Contender::made("queenright transact", Side::Ours, transacting);
-    vec![Case::nanoseconds().hands_over().contenders(move || vec![ours()])]
+    vec![
+        Case::nanoseconds()
+            .hands_over()
+            .limit("thread hand-over", 2.0)
+            .contenders(move || vec![ours()]),
+    ]
 }
 
 /// Keeps a core busy for a time, as reading a model or a file would.
@@ -334,6 +342,7 @@ fn spawning(quick: bool) -> Vec<Case> {
             let time = Duration::from_micros(micros);
             let mut case = Case::nanoseconds()
                 .hands_over()
+                .limit("thread hand-over", 2.0)
                 .param("initialisation µs", micros)
                 .axis("agents", count)
                 .contenders(move || {
@@ -377,6 +386,7 @@ fn agents(quick: bool) -> Vec<Case> {
     let case = |&count: &u64| {
         let case = Case::nanoseconds()
             .hands_over()
+            .limit("allocation", 1.0)
             .axis("agents", count)
             .contenders(move || vec![working(count)]);
         // Linear: an agent among 1,000 costs no more than one among 100, with a quarter for caches.

@@ -72,13 +72,17 @@ fn latency(quick: bool) -> Vec<Case> {
     for &count in sizes {
         let case = Case::nanoseconds()
             .hands_over()
+            .limit("thread hand-over", 2.0)
             .param("conflicts", "none")
             .axis("packs", count)
             .contenders(move || vec![resolving(move || loaded(count), Some(count))]);
         cases.push(if count == 10 { fast(case) } else { case });
     }
-    let case =
-        Case::nanoseconds().hands_over().param("conflicts", "of every kind").axis("packs", 10);
+    let case = Case::nanoseconds()
+        .hands_over()
+        .limit("thread hand-over", 2.0)
+        .param("conflicts", "of every kind")
+        .axis("packs", 10);
     cases.push(fast(case.contenders(|| vec![resolving(example, None)])));
     cases
 }
@@ -147,6 +151,7 @@ fn orchestration(quick: bool) -> Vec<Case> {
                 .param("at once", hives)
                 .axis("runs", runs)
                 .goal(Goal::AtLeast(5000.0))
+                .limit("thread hand-over", 2.0)
                 .contenders(move || {
                     let loaded = loaded(10);
                     vec![Contender::ours("queenright resolve", move |sampler| {

@@ -51,6 +51,7 @@ fn push_and_pop(quick: bool) -> Vec<Case> {
                     .param("batch", batch)
                     .axis("depth", depth)
                     .goal(Goal::NotSlower)
+                    .limit("contended atomic add", 2.0 / batch as f64)
                     .contenders(move || contenders(Work { threads, batch, depth }));
                 cases.push(match threads {
                     1 => case,
@@ -157,16 +158,18 @@ fn unsynchronised(work: Work) -> Contender {
 fn drain(quick: bool) -> Vec<Case> {
     let sizes: &[usize] = if quick { &[1000, 100_000] } else { &[100, 1000, 10_000, 100_000] };
     let case = |&tasks: &usize| {
-        let case = Case::nanoseconds().axis("tasks", tasks).contenders(move || {
-            vec![
-                draining::<Ours>(Side::Ours, tasks),
-                draining::<ParkingLotHeap>(Side::Peer, tasks),
-                draining::<StdHeap>(Side::Peer, tasks),
-                draining::<SegQueues>(Side::Peer, tasks),
-                draining::<ArrayQueues>(Side::Peer, tasks),
-                draining::<SkipList>(Side::Peer, tasks),
-            ]
-        });
+        let case = Case::nanoseconds().axis("tasks", tasks).limit("pointer load", 1.0).contenders(
+            move || {
+                vec![
+                    draining::<Ours>(Side::Ours, tasks),
+                    draining::<ParkingLotHeap>(Side::Peer, tasks),
+                    draining::<StdHeap>(Side::Peer, tasks),
+                    draining::<SegQueues>(Side::Peer, tasks),
+                    draining::<ArrayQueues>(Side::Peer, tasks),
+                    draining::<SkipList>(Side::Peer, tasks),
+                ]
+            },
+        );
         // O(n log n) or better: a hundred times the tasks may cost log₂(100,000) / log₂(1,000) as much each.
         if tasks == 100_000 {
             case.goal(Goal::TimesRow("tasks 1000".to_owned(), 5.0 / 3.0))
@@ -199,20 +202,25 @@ fn draining<Q: Queue>(side: Side, tasks: usize) -> Contender {
 fn depth(quick: bool) -> Vec<Case> {
     let depths: &[usize] = if quick { &[5000] } else { &[100, 500, 1000, 5000] };
     let case = |&depth: &usize| {
-        Case::nanoseconds().axis("depth", depth).goal(Goal::AtMost(10.0)).contenders(move || {
-            vec![Contender::ours("queenright len_of", move |sampler| {
-                let queue = PriorityQueue::bounded(depth, 16);
-                for task in 0..depth {
-                    assert!(queue.try_push(task, Class::ALL[task % CLASSES]).is_ok());
-                }
-                sampler.blocks_per(CLASSES as u64, |count| {
-                    for _ in 0..count {
-                        let all: usize = Class::ALL.iter().map(|class| queue.len_of(*class)).sum();
-                        assert_eq!(black_box(all), depth);
+        Case::nanoseconds()
+            .axis("depth", depth)
+            .limit("pointer load", 1.0)
+            .goal(Goal::AtMost(10.0))
+            .contenders(move || {
+                vec![Contender::ours("queenright len_of", move |sampler| {
+                    let queue = PriorityQueue::bounded(depth, 16);
+                    for task in 0..depth {
+                        assert!(queue.try_push(task, Class::ALL[task % CLASSES]).is_ok());
                     }
-                });
-            })]
-        })
+                    sampler.blocks_per(CLASSES as u64, |count| {
+                        for _ in 0..count {
+                            let all: usize =
+                                Class::ALL.iter().map(|class| queue.len_of(*class)).sum();
+                            assert_eq!(black_box(all), depth);
+                        }
+                    });
+                })]
+            })
     };
     depths.iter().map(case).collect()
 }

@@ -40,16 +40,19 @@ fn cases(quick: bool) -> Vec<Case> {
         for changes in [1, 10, 100, 512] {
             if !quick || [1, 512].contains(&changes) {
                 let case = case(Work::Stage(changes)).param("changes", changes);
+                let case = case.limit("allocation", 1.0);
                 cases.push(case.axis("entries", entries));
             }
         }
         let mut get = case(Work::Get).param("work", "get").axis("entries", entries);
+        get = get.limit("pointer load", 1.0);
         if entries == 100_000 {
             get = get.goal(Goal::AtMost(40.0));
         }
         cases.push(get);
         if entries <= 100_000 {
-            cases.push(case(Work::Scan).param("work", "prefix scan").axis("entries", entries));
+            let scan = case(Work::Scan).param("work", "prefix scan").axis("entries", entries);
+            cases.push(scan.limit("pointer load", (entries / 512).max(1) as f64));
         }
     }
     cases
