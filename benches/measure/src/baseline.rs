@@ -94,7 +94,7 @@ pub fn comparable(before: &Report, after: &Report) -> Result<(), BaselineError> 
     if before.made.quick != after.made.quick { Err(BaselineError::Budget) } else { Ok(()) }
 }
 
-/// Compares two runs; the [module page](self) says how.
+/// Compares two runs. How is said at the head of this file.
 pub fn compare(before: &Report, after: &Report) -> Comparison {
     let known: BTreeMap<String, &Row> = before.rows.iter().map(|row| (row.id(), row)).collect();
     let pairs: Vec<(&Row, &Row)> =

@@ -14,6 +14,9 @@ pub(super) fn facts(report: &Report) -> String {
         escaped(&made_line(report)),
         escaped(&machine_line(report))
     );
+    if let Some(source) = &report.made.source {
+        facts += &format!("<p class=\"facts\">Source: <code>{}</code></p>", escaped(source));
+    }
     if !report.made.arguments.is_empty() {
         facts += &format!(
             "<p class=\"facts\">Arguments: <code>{}</code></p>",

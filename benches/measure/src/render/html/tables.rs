@@ -85,7 +85,7 @@ pub(super) fn glance(scenario: &Scenario<'_>, footnotes: &[String]) -> String {
                         .map_or(NONE.to_owned(), |value| escaped(&param_text(value)))
                 })
                 .collect(),
-            None => vec![escaped(&row.params_text())],
+            None => vec![wrapping(&row.params_text())],
         };
         let ours = row.ours.as_ref();
         let marks = scenario.marks(row, footnotes);
@@ -94,7 +94,7 @@ pub(super) fn glance(scenario: &Scenario<'_>, footnotes: &[String]) -> String {
         if has_peers {
             let peer = best_peer(row);
             cells.push(judged_ratio(row.ratio_best_peer));
-            cells.push(peer.map_or(NONE.to_owned(), |peer| escaped(&peer.name)));
+            cells.push(peer.map_or(NONE.to_owned(), |peer| wrapping(&peer.name)));
             cells.push(escaped(&figure_or_none(peer.map(|peer| peer.p50), &row.unit)));
         }
         cells.push(ours.map_or(NONE.to_owned(), spread));
@@ -116,6 +116,11 @@ pub(super) fn glance(scenario: &Scenario<'_>, footnotes: &[String]) -> String {
 fn is_numeric(scenario: &Scenario<'_>, name: &str) -> bool {
     let mut values = scenario.rows.iter().filter_map(|row| row.params.get(name));
     values.all(|value| value.is_number())
+}
+
+/// Words that may take several lines, so that the figures beside them stay in sight.
+fn wrapping(text: &str) -> String {
+    format!("<span class=\"wrap\">{}</span>", escaped(text))
 }
 
 /// A ratio that says by more than its colour which way it goes.
