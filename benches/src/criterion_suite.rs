@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion};
-use queenright_measure::{Case, Sampler};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion};
+use queenright_measure::{Case, Sampler, Scenario};
 
 use crate::scenarios;
 
@@ -18,19 +19,36 @@ pub fn run(suite: &str) {
         .nresamples(5000)
         .configure_from_args();
     for scenario in scenarios::all().iter().filter(|scenario| scenario.suite == suite) {
-        for case in (scenario.cases)(false).into_iter().filter(Case::is_timed) {
-            measure(&mut criterion, scenario.name, case);
+        for (name, cases) in groups(scenario) {
+            let mut group = criterion.benchmark_group(name);
+            cases.into_iter().for_each(|case| measure(&mut group, case));
+            group.finish();
         }
     }
     criterion.final_summary();
 }
 
-fn measure(criterion: &mut Criterion, scenario: &str, case: Case) {
-    let (axis, others) = case.axis_and_others();
-    let parameter = axis.map_or("".to_owned(), ToString::to_string);
-    let name =
-        if others.is_empty() { scenario.to_owned() } else { format!("{scenario}: {others}") };
-    let mut group = criterion.benchmark_group(name);
+/// The timed cases of a scenario by the name of their group, in their order. Criterion plots a group as a whole, so the cases of one
+/// may not come in several of the same name.
+fn groups(scenario: &Scenario) -> Vec<(String, Vec<Case>)> {
+    let mut groups: Vec<(String, Vec<Case>)> = Vec::new();
+    for case in (scenario.cases)(false).into_iter().filter(Case::is_timed) {
+        let (_, others) = case.axis_and_others();
+        let name = match others.as_str() {
+            "" => scenario.name.to_owned(),
+            others => format!("{}: {others}", scenario.name),
+        };
+        match groups.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, cases)) => cases.push(case),
+            None => groups.push((name, vec![case])),
+        }
+    }
+    groups
+}
+
+fn measure(group: &mut BenchmarkGroup<'_, WallTime>, case: Case) {
+    let (axis, _) = case.axis_and_others();
+    let parameter = axis.map_or(String::new(), ToString::to_string);
     for contender in case.into_contenders() {
         let id = BenchmarkId::new(contender.name(), &parameter);
         let mut contender = Some(contender);
@@ -48,5 +66,4 @@ fn measure(criterion: &mut Criterion, scenario: &str, case: Case) {
             }
         });
     }
-    group.finish();
 }

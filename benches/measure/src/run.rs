@@ -155,3 +155,123 @@ fn fill(row: &mut Row, measured: impl Iterator<Item = (Side, Stats)>) {
     row.ratio_limit =
         row.limit.and_then(against).map(|times| 1.0 / times).filter(|it| it.is_finite());
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Figure;
+
+    /// What each contender shows, whatever the machine does.
+    fn shows(name: &'static str, side: Side, value: f64) -> Contender {
+        Contender::new(name, side, move |sampler| sampler.value(value))
+    }
+
+    fn contenders() -> Vec<Contender> {
+        vec![
+            shows("ours", Side::Ours, 20.0),
+            shows("slow", Side::Peer, 80.0),
+            shows("fast", Side::Peer, 10.0),
+            shows("careless", Side::Beside, 1.0),
+            shows("hardware", Side::Limit, 5.0),
+        ]
+    }
+
+    fn measured(case: fn(bool) -> Vec<Case>) -> Vec<Row> {
+        let scenario = Scenario { suite: "suite", name: "scenario", what: "", cases: case };
+        let budget = Budget { rounds: 3, turn: Duration::ZERO, window: Duration::ZERO };
+        let selection = Selection { filters: &[], rows: None, quick: false, budget };
+        measure(&[scenario], &[], &selection, &Progress::new())
+    }
+
+    /// Whether a goal is met by 20 of ours, beside 10 and 80 of peers, and a limit of 5.
+    fn met(case: fn(bool) -> Vec<Case>) -> Option<bool> {
+        measured(case).remove(0).met
+    }
+
+    #[test]
+    fn the_best_peer_is_one_who_promises_as_much() {
+        let row = measured(|_| vec![Case::nanoseconds().contenders(contenders)]).remove(0);
+        assert_eq!((row.best_peer.as_deref(), row.ratio_best_peer), (Some("fast"), Some(0.5)));
+        assert_eq!((row.limit_name.as_deref(), row.ratio_limit), (Some("hardware"), Some(4.0)));
+        let beside: Vec<bool> = row.peers.iter().map(|peer| peer.beside).collect();
+        assert_eq!(beside, [true, false, false], "best first");
+        assert_eq!((row.target, row.met), (None, None));
+    }
+
+    #[test]
+    fn of_rates_more_is_better() {
+        let row = measured(|_| vec![Case::rate().contenders(contenders)]).remove(0);
+        assert_eq!((row.best_peer.as_deref(), row.ratio_best_peer), (Some("slow"), Some(0.25)));
+        assert_eq!(row.ratio_limit, Some(0.25));
+    }
+
+    macro_rules! goals {
+        ($($goal:expr => $met:expr),* $(,)?) => {
+            $(assert_eq!(
+                met(|_| vec![Case::nanoseconds().goal($goal).contenders(contenders)]),
+                $met,
+                stringify!($goal)
+            );)*
+        };
+    }
+
+    #[test]
+    fn each_goal_is_met_up_to_its_value_and_not_beyond() {
+        goals! {
+            Goal::AtMost(20.0) => Some(true),
+            Goal::AtMost(19.9) => Some(false),
+            Goal::AtLeast(20.0) => Some(true),
+            Goal::AtLeast(20.1) => Some(false),
+            Goal::Below(Figure::P50, 20.1) => Some(true),
+            Goal::Below(Figure::P50, 20.0) => Some(false),
+            Goal::TimesPeer("slow", 4.0) => Some(true),
+            Goal::TimesPeer("slow", 4.1) => Some(false),
+            Goal::TimesPeer("careless", 0.05) => Some(true),
+            Goal::TimesBest(0.5) => Some(true),
+            Goal::TimesBest(0.6) => Some(false),
+            Goal::NotSlower => Some(false),
+            Goal::TimesLimit(4.0) => Some(true),
+            Goal::TimesLimit(3.9) => Some(false),
+        }
+    }
+
+    #[test]
+    fn within_a_twentieth_is_not_slower() {
+        let met = |row: Vec<Row>| row[0].met;
+        assert_eq!(met(measured(|_| vec![against(95.0)])), Some(true));
+        assert_eq!(met(measured(|_| vec![against(94.9)])), Some(false));
+    }
+
+    fn against(peer: f64) -> Case {
+        let all = move || vec![shows("ours", Side::Ours, 100.0), shows("peer", Side::Peer, peer)];
+        Case::nanoseconds().goal(Goal::NotSlower).contenders(all)
+    }
+
+    #[test]
+    fn what_cannot_be_judged_is_a_miss_and_not_silence() {
+        goals! {
+            Goal::TimesPeer("renamed", 1.0) => Some(false),
+            // A reading has no p99.
+            Goal::Below(Figure::P99, 100.0) => Some(false),
+        }
+    }
+
+    #[test]
+    fn rows_are_held_against_each_other_if_both_were_measured() {
+        assert_eq!(measured(|_| sizes(2.0, true))[1].met, Some(true));
+        assert_eq!(measured(|_| sizes(1.9, true))[1].met, Some(false));
+        assert_eq!(measured(|_| sizes(1.9, false))[0].met, None);
+    }
+
+    /// Twice the size costs twice as much; the other row is left out unless `both`.
+    fn sizes(times: f64, both: bool) -> Vec<Case> {
+        let case = |size: u64| {
+            let all = move || vec![shows("ours", Side::Ours, size as f64 * 10.0)];
+            Case::nanoseconds().axis("size", size).contenders(all)
+        };
+        let last = case(2).goal(Goal::TimesRow("size 1".to_owned(), times));
+        if both { vec![case(1), last] } else { vec![last] }
+    }
+}

@@ -189,67 +189,60 @@ impl<K: Name> Engine<K> for Ours {
     }
 }
 
-/// A thread that owns a hash map, and publishes a clone of another after each batch: a second map is quicker than one map
-/// of versions and values that is cloned.
-pub struct ActorCloning<K: Name> {
+/// A thread that owns a hash map, and publishes another map after each batch: looking versions up in the published one would
+/// be slower, and so would be cloning one map of versions and values.
+pub struct ActorPublishing<M> {
     actor: Actor,
-    published: Arc<ArcSwap<HashMap<K, u64, foldhash::fast::RandomState>>>,
+    /// The version and the map that was current in it.
+    published: Arc<ArcSwap<(u64, M)>>,
 }
 
-impl<K: Name> Engine<K> for ActorCloning<K> {
+/// A map that an actor publishes; a clone of it is a version of its own.
+pub trait Published<K>: FromIterator<(K, u64)> + Clone + Send + Sync + 'static {
+    /// What an actor that publishes it is called in reports.
+    const NAME: &'static str;
+
+    /// Writes a value.
+    fn write(&mut self, key: K, value: u64);
+}
+
+/// Copied whole.
+pub type Cloned<K> = HashMap<K, u64, foldhash::fast::RandomState>;
+
+impl<K: Name> Published<K> for Cloned<K> {
     const NAME: &'static str = "actor + cloned map";
 
-    fn new(keys: &[K]) -> Self {
-        let mut map: HashMap<K, u64, foldhash::fast::RandomState> =
-            keys.iter().map(|key| (key.clone(), 0)).collect();
-        let published = Arc::new(ArcSwap::from_pointee(map.clone()));
-        let here = Arc::clone(&published);
-        let actor = Actor::start(keys, move |keys, transactions, accepted, version| {
-            write(keys, transactions, accepted, |key| {
-                map.insert(key.clone(), version);
-            });
-            here.store(Arc::new(map.clone()));
-        });
-        ActorCloning { actor, published }
-    }
-
-    fn batch(&self, transactions: &[Transaction]) -> u64 {
-        let accepted = self.actor.batch(transactions);
-        assert!(!self.published.load().is_empty(), "readable after each batch");
-        accepted
-    }
-
-    fn singly(&self, transactions: &[Transaction]) -> u64 {
-        self.actor.singly(transactions)
+    fn write(&mut self, key: K, value: u64) {
+        self.insert(key, value);
     }
 }
 
-/// A thread that owns a hash map, and publishes a persistent map after each batch: looking versions up in the persistent
-/// map itself would be slower.
-pub struct ActorImbl<K: Name> {
-    actor: Actor,
-    published: Arc<ArcSwap<imbl::HashMap<K, u64>>>,
-}
-
-impl<K: Name> Engine<K> for ActorImbl<K> {
+impl<K: Name> Published<K> for imbl::HashMap<K, u64> {
     const NAME: &'static str = "actor + imbl map";
 
+    fn write(&mut self, key: K, value: u64) {
+        self.insert(key, value);
+    }
+}
+
+impl<K: Name, M: Published<K>> Engine<K> for ActorPublishing<M> {
+    const NAME: &'static str = M::NAME;
+
     fn new(keys: &[K]) -> Self {
-        let mut map: imbl::HashMap<K, u64> = keys.iter().map(|key| (key.clone(), 0)).collect();
-        let published = Arc::new(ArcSwap::from_pointee(map.clone()));
+        let mut map: M = keys.iter().map(|key| (key.clone(), 0)).collect();
+        let published = Arc::new(ArcSwap::from_pointee((0, map.clone())));
         let here = Arc::clone(&published);
         let actor = Actor::start(keys, move |keys, transactions, accepted, version| {
-            write(keys, transactions, accepted, |key| {
-                map.insert(key.clone(), version);
-            });
-            here.store(Arc::new(map.clone()));
+            write(keys, transactions, accepted, |key| map.write(key.clone(), version));
+            here.store(Arc::new((version, map.clone())));
         });
-        ActorImbl { actor, published }
+        ActorPublishing { actor, published }
     }
 
     fn batch(&self, transactions: &[Transaction]) -> u64 {
+        let before = self.actor.version.load(Ordering::Acquire);
         let accepted = self.actor.batch(transactions);
-        assert!(!self.published.load().is_empty(), "readable after each batch");
+        assert!(self.published.load().0 > before, "published before it was answered");
         accepted
     }
 

@@ -13,7 +13,7 @@ use queenright_measure::{Case, Contender, Figure, Goal, Per, Sampler, Scenario, 
 
 use crate::allocator;
 use crate::peers::engine::{
-    ActorCloning, ActorImbl, ActorOnly, Engine, Locked, Name, Ours, Stm, TokioActor, Transaction,
+    ActorOnly, ActorPublishing, Cloned, Engine, Locked, Name, Ours, Stm, TokioActor, Transaction,
 };
 use crate::workload::{Random, paths, transactions};
 
@@ -234,8 +234,8 @@ fn engines<K: Name>(keys: &[K], work: Submission) -> Vec<Contender> {
     let keys: Arc<[K]> = keys.into();
     vec![
         engine::<K, Ours>(Side::Ours, &keys, work, 1),
-        engine::<K, ActorCloning<K>>(Side::Peer, &keys, work, 1),
-        engine::<K, ActorImbl<K>>(Side::Peer, &keys, work, 1),
+        engine::<K, ActorPublishing<Cloned<K>>>(Side::Peer, &keys, work, 1),
+        engine::<K, ActorPublishing<imbl::HashMap<K, u64>>>(Side::Peer, &keys, work, 1),
         engine::<K, ActorOnly>(Side::Beside, &keys, work, 1),
         engine::<K, Locked<K>>(Side::Beside, &keys, work, 0),
         engine::<K, TokioActor>(Side::Beside, &keys, work, 1),

@@ -123,18 +123,26 @@ fn analysis(quick: bool) -> Vec<Case> {
             let same = texts.clone();
             vec![
                 Contender::ours("queenright parse_pack_manifest", move |sampler| {
-                    sampler.blocks_per(count, |times| {
-                        for text in (0..times).flat_map(|_| &texts) {
-                            assert!(black_box(parse_pack_manifest("pack.toml", text)).is_ok());
-                        }
-                    });
+                    sampler.each_per(
+                        count,
+                        || (),
+                        |()| {
+                            for text in &texts {
+                                assert!(black_box(parse_pack_manifest("pack.toml", text)).is_ok());
+                            }
+                        },
+                    );
                 }),
                 Contender::limit("the TOML parser alone", move |sampler| {
-                    sampler.blocks_per(count, |times| {
-                        for text in (0..times).flat_map(|_| &same) {
-                            assert!(black_box(toml::de::DeTable::parse(text)).is_ok());
-                        }
-                    });
+                    sampler.each_per(
+                        count,
+                        || (),
+                        |()| {
+                            for text in &same {
+                                assert!(black_box(toml::de::DeTable::parse(text)).is_ok());
+                            }
+                        },
+                    );
                 }),
             ]
         })
