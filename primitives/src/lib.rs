@@ -39,6 +39,12 @@ struct CratePage;
 
 mod sync;
 
+/// How the models are run.
+#[cfg(queenright_loom)]
+pub mod model {
+    pub use crate::sync::{Fences, put_fences};
+}
+
 pub mod aggregate;
 pub mod conflict;
 pub mod notify;

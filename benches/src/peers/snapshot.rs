@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use arc_swap::ArcSwap;
 use hazarc::AtomicArc;
 use left_right::{Absorb, ReadHandle, ReadHandleFactory, WriteHandle};
-use queenright_primitives::snapshot::SnapshotCell;
+use queenright_primitives::snapshot::{SnapshotCell, SnapshotReader};
 
 mod reclaimed;
 
@@ -39,6 +39,32 @@ pub trait Reader<T> {
 
 /// A reader that is a closure's worth of code.
 struct Through<C>(C);
+
+/// Ours, read through a handle that each reader keeps.
+pub struct Cached<T>(SnapshotCell<T>);
+
+impl<T: Content> Cell<T> for Cached<T> {
+    const NAME: &'static str = "queenright reader";
+
+    fn new(state: T) -> Self {
+        Cached(SnapshotCell::new(state))
+    }
+
+    fn reader(&self) -> impl Reader<T> + '_ {
+        Through(self.0.reader())
+    }
+
+    fn commit(&self, next: impl Fn(&T) -> T) {
+        commit_to(&self.0, next);
+    }
+}
+
+impl<T: Content> Reader<T> for Through<SnapshotReader<T>> {
+    #[inline]
+    fn with<R>(&mut self, read: impl FnOnce(&T) -> R) -> R {
+        read(self.0.get())
+    }
+}
 
 /// Ours, read through an owned handle for each read.
 pub struct Owned<T>(SnapshotCell<T>);
@@ -93,13 +119,8 @@ impl<T: Content> Reader<T> for Through<&Scoped<T>> {
 }
 
 fn commit_to<T: Content>(cell: &SnapshotCell<T>, next: impl Fn(&T) -> T) {
-    loop {
-        let base = cell.load();
-        let state = next(&base);
-        if cell.compare_and_commit(base.version(), state).is_ok() {
-            return;
-        }
-    }
+    // Whoever lost 4,096 times in a row tries again, as the peers' loops do.
+    while cell.update(&next).is_err() {}
 }
 
 /// arc-swap, read through its guard.

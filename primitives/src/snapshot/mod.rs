@@ -27,8 +27,20 @@
 //! freed. So keep that closure short, and use `load` for anything that may stall.
 
 mod cell;
+mod core;
+mod follow;
+mod node;
+mod reader;
+mod slots;
+mod staged;
+mod version;
 
 #[cfg(all(test, not(queenright_loom)))]
 mod tests;
 
-pub use cell::{Contended, Snapshot, SnapshotCell, Staged, Stale, Version};
+pub use cell::SnapshotCell;
+pub use follow::{Changed, ReaderChanged};
+pub use node::Snapshot;
+pub use reader::SnapshotReader;
+pub use staged::{Contended, Staged, Stale};
+pub use version::Version;

@@ -1,14 +1,7 @@
-//! Waiting for one answer, on a thread or in a task, without a runtime.
+//! One answer, given once: a slot under a mutex, with a condition variable and a waker.
 //!
-//! [`oneshot`] makes a pair: the [`Sender`] gives one value, the [`Receiver`] waits for it, blocking
-//! ([`wait`](Receiver::wait), [`wait_timeout`](Receiver::wait_timeout)) or as a future. Exactly one of two
-//! things happens: the value arrives, or the sender is dropped and the receiver gets [`Closed`]. Nothing
-//! polls, and a waiting thread uses no CPU.
-//!
-//! # Protocol and progress
-//! One mutex guards the state (empty, value, closed, taken), a condition variable and the waker of the
-//! task that polls. The lock is held for a few instructions and never while user code runs: a waker is
-//! taken out and woken, and a value dropped, after the lock was released. So this is blocking, not lock-free.
+//! The lock is held for a few instructions and never while user code runs: a waker is taken out and woken, and a
+//! value dropped, after the lock was released.
 
 use std::fmt;
 use std::future::Future;

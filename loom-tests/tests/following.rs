@@ -1,0 +1,184 @@
+//! Waiting for a version: no wake-up lost, on a thread or in a task, whoever else waits or gives up.
+//!
+//! Loom reports a waiter that nobody wakes as a deadlock. It has no clock: timeouts never pass here.
+
+#![cfg(queenright_loom)]
+
+mod shared;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use loom::future::block_on;
+use loom::sync::Arc;
+use loom::thread;
+use queenright_primitives::notify::Closed;
+use queenright_primitives::snapshot::{SnapshotCell, Version};
+use shared::{Watched, commit, explore};
+
+#[derive(Default)]
+struct CountWakes(AtomicUsize);
+
+impl Wake for CountWakes {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_blocked_thread_is_woken_by_a_commit_and_sees_it() {
+    explore(|| {
+        let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
+        let waiter = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || {
+                let seen = cell.wait_for(Version(1));
+                assert_eq!((seen.version(), seen.get()), (Version(1), 1));
+            })
+        };
+        commit(&cell);
+        waiter.join().unwrap();
+    });
+}
+
+#[test]
+fn a_thread_that_waits_with_a_timeout_is_woken_by_a_commit() {
+    explore(|| {
+        let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
+        let waiter = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || {
+                cell.wait_for_timeout(Version(1), Duration::MAX).unwrap().version()
+            })
+        };
+        commit(&cell);
+        assert_eq!(waiter.join().unwrap(), Version(1));
+    });
+}
+
+#[test]
+fn every_waiter_is_woken() {
+    explore(|| {
+        let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
+        let wait = {
+            let cell = Arc::clone(&cell);
+            move || cell.wait_for(Version(1)).version()
+        };
+        let waiters = [thread::spawn(wait.clone()), thread::spawn(wait)];
+        commit(&cell);
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap(), Version(1));
+        }
+    });
+}
+
+#[test]
+fn who_is_woken_too_early_waits_again() {
+    explore(|| {
+        let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
+        let commit_once = {
+            let cell = Arc::clone(&cell);
+            move || commit(&cell)
+        };
+        let committers = [thread::spawn(commit_once.clone()), thread::spawn(commit_once)];
+        assert_eq!(cell.wait_for(Version(2)).get(), 2);
+        for committer in committers {
+            committer.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_task_is_woken_by_a_commit() {
+    explore(|| {
+        let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
+        let waiter = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || block_on(cell.changed(Version(0))).get())
+        };
+        commit(&cell);
+        assert_eq!(waiter.join().unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_reader_follows_every_change_and_hears_of_the_end() {
+    explore(|| {
+        let cell = SnapshotCell::new(Watched::new(0));
+        let mut reader = cell.reader();
+        let follower = thread::spawn(move || {
+            assert_eq!(reader.get().get(), reader.version().unwrap().0);
+            let mut newest = reader.version().unwrap();
+            while let Ok(version) = reader.wait_changed() {
+                assert!(version > newest);
+                newest = Version(reader.get().get());
+                assert!(newest >= version);
+            }
+            newest
+        });
+        commit(&cell);
+        drop(cell);
+        assert_eq!(follower.join().unwrap(), Version(1));
+    });
+}
+
+#[test]
+fn a_reader_in_a_task_hears_of_the_end() {
+    explore(|| {
+        let cell = SnapshotCell::new(Watched::new(0));
+        let mut reader = cell.reader();
+        reader.get();
+        let follower = thread::spawn(move || block_on(reader.changed()));
+        drop(cell);
+        assert_eq!(follower.join().unwrap(), Err(Closed));
+    });
+}
+
+#[test]
+fn of_a_task_that_moved_the_newest_waker_is_woken() {
+    explore(|| {
+        let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
+        let committer = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || commit(&cell))
+        };
+        let wakes: [std::sync::Arc<CountWakes>; 2] = Default::default();
+        let mut change = pin!(cell.changed(Version(0)));
+        let polled = wakes.each_ref().map(|wakes| {
+            let waker = Waker::from(std::sync::Arc::clone(wakes));
+            change.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
+        });
+        committer.join().unwrap();
+        if polled == [true, true] {
+            assert_eq!(wakes[1].0.load(Ordering::Relaxed), 1);
+        }
+        let waker = Waker::noop();
+        assert!(change.poll(&mut Context::from_waker(waker)).is_ready());
+    });
+}
+
+#[test]
+fn who_gives_up_takes_nobody_with_it() {
+    // Under loom the first to give up already has the list emptied.
+    explore(|| {
+        let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
+        let waiter = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || cell.wait_for(Version(1)).version())
+        };
+        let committer = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || commit(&cell))
+        };
+        {
+            let mut change = pin!(cell.changed(Version(0)));
+            let polled = change.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(matches!(polled, Poll::Pending | Poll::Ready(_)));
+        }
+        assert_eq!(waiter.join().unwrap(), Version(1));
+        committer.join().unwrap();
+    });
+}

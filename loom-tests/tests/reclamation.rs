@@ -1,0 +1,284 @@
+//! The snapshot cell: no version is freed while it is read, and each is freed once.
+//!
+//! Under loom every second commit reclaims what it and the one before it replaced.
+
+#![cfg(queenright_loom)]
+
+mod shared;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use loom::sync::Arc;
+use loom::thread;
+use queenright_primitives::snapshot::{SnapshotCell, Version};
+use shared::{Watched, commit, explore};
+
+/// A watched value that counts how many of its kind are alive in this run.
+struct Counted {
+    value: Watched,
+    alive: std::sync::Arc<AtomicUsize>,
+}
+
+impl Counted {
+    fn new(alive: &std::sync::Arc<AtomicUsize>, number: u64) -> Self {
+        alive.fetch_add(1, Ordering::Relaxed);
+        Counted { value: Watched::new(number), alive: std::sync::Arc::clone(alive) }
+    }
+
+    fn get(&self) -> u64 {
+        self.value.get()
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn next(value: &Counted) -> Counted {
+    Counted::new(&value.alive, value.get() + 1)
+}
+
+/// What `read` does on a thread of its own is undisturbed by two commits, of which the second reclaims what both
+/// replaced; and sometimes it does so before `read` is done, or the model would show nothing.
+fn undisturbed<R>(read: fn(&SnapshotCell<Counted>) -> R)
+where
+    R: Send + 'static,
+{
+    static FREED: AtomicUsize = AtomicUsize::new(0);
+    explore(move || {
+        let alive = std::sync::Arc::new(AtomicUsize::new(0));
+        let cell = Arc::new(SnapshotCell::new(Counted::new(&alive, 0)));
+        let reader = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || drop(read(&cell)))
+        };
+        cell.update(next).unwrap();
+        cell.update(next).unwrap();
+        FREED.fetch_add(3 - alive.load(Ordering::Relaxed), Ordering::Relaxed);
+        reader.join().unwrap();
+        drop(cell);
+        assert_eq!(alive.load(Ordering::Relaxed), 0, "each version was freed once");
+    });
+    assert!(FREED.load(Ordering::Relaxed) > 0);
+}
+
+#[test]
+fn what_a_closure_reads_is_not_freed_under_it() {
+    undisturbed(|cell| {
+        cell.read(|value, version| {
+            assert_eq!(value.get(), version.0);
+            // A place where loom may let the writer go on while the closure holds the value.
+            thread::yield_now();
+            assert_eq!(value.get(), version.0);
+        });
+    });
+}
+
+#[test]
+fn what_a_reader_gave_is_not_freed_until_it_is_asked_again() {
+    undisturbed(|cell| {
+        let mut reader = cell.reader();
+        let value = reader.get();
+        let seen = value.get();
+        thread::yield_now();
+        assert_eq!(value.get(), seen);
+        // Its next version is protected as well, and the last one is given up in order.
+        assert!(reader.get().get() >= seen);
+    });
+}
+
+#[test]
+fn a_reader_that_lets_go_lets_its_version_be_freed() {
+    undisturbed(|cell| {
+        let mut reader = cell.reader();
+        let seen = reader.get().get();
+        reader.release();
+        assert_eq!(reader.version(), Some(Version(seen)));
+        assert!(reader.get().get() >= seen);
+    });
+}
+
+#[test]
+fn a_snapshot_may_be_the_last_to_hold_its_version() {
+    undisturbed(|cell| {
+        let seen = cell.load();
+        assert_eq!(seen.get(), seen.version().0);
+        let other = seen.clone();
+        drop(seen);
+        assert_eq!(other.get(), other.version().0);
+    });
+}
+
+#[test]
+fn a_reader_may_export_what_it_protects() {
+    undisturbed(|cell| {
+        let mut reader = cell.reader();
+        let seen = reader.snapshot();
+        drop(reader);
+        assert_eq!(seen.get(), seen.version().0);
+    });
+}
+
+#[test]
+fn a_slot_that_two_use_in_turn_hides_neither_of_them() {
+    // What the first read is freed only after it, though the slot tells of the second alone.
+    explore(|| {
+        let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
+        let read = {
+            let cell = Arc::clone(&cell);
+            move || cell.read(|value, version| assert_eq!(value.get(), version.0))
+        };
+        let first = thread::spawn(read.clone());
+        let second = thread::spawn(read);
+        commit(&cell);
+        commit(&cell);
+        first.join().unwrap();
+        second.join().unwrap();
+    });
+}
+
+#[test]
+fn a_reader_that_registers_meanwhile_is_seen() {
+    // The second handle needs a block of its own.
+    explore(|| {
+        let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
+        let register = {
+            let cell = Arc::clone(&cell);
+            move || {
+                let mut reader = cell.reader();
+                let value = reader.get();
+                let seen = value.get();
+                assert_eq!(value.get(), seen);
+            }
+        };
+        let first = thread::spawn(register.clone());
+        let second = thread::spawn(register);
+        commit(&cell);
+        commit(&cell);
+        first.join().unwrap();
+        second.join().unwrap();
+    });
+}
+
+#[test]
+fn a_closure_inside_a_closure_protects_both_versions() {
+    undisturbed(|cell| {
+        cell.read(|outer, version| {
+            // The third slot of this thread needs a block of its own.
+            cell.read(|inner, _| {
+                cell.read(|innermost, _| assert!(innermost.get() >= inner.get()));
+                assert!(inner.get() >= outer.get());
+            });
+            assert_eq!(outer.get(), version.0);
+        });
+    });
+}
+
+#[test]
+fn a_stalled_reader_keeps_one_version_and_no_other() {
+    explore(|| {
+        let alive = std::sync::Arc::new(AtomicUsize::new(0));
+        let cell = SnapshotCell::new(Counted::new(&alive, 0));
+        let mut stalled = cell.reader();
+        let handle = thread::spawn(move || {
+            let seen = stalled.get().get();
+            (seen, stalled)
+        });
+        for _ in 0..4 {
+            cell.update(next).unwrap();
+        }
+        let (seen, mut stalled) = handle.join().unwrap();
+        cell.update(next).unwrap();
+        cell.update(next).unwrap();
+        // The current one and the reader's.
+        let expected = 1 + usize::from(seen < 6);
+        assert_eq!(alive.load(Ordering::Relaxed), expected);
+        assert_eq!((cell.live_versions(), cell.retired()), (expected, expected - 1));
+        assert_eq!(stalled.version(), Some(Version(seen)));
+        assert_eq!(stalled.get().get(), 6);
+        drop(stalled);
+        drop(cell);
+        assert_eq!(alive.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
+fn two_committers_reclaim_each_version_once() {
+    explore(|| {
+        let alive = std::sync::Arc::new(AtomicUsize::new(0));
+        let cell = Arc::new(SnapshotCell::new(Counted::new(&alive, 0)));
+        let commit_twice = {
+            let cell = Arc::clone(&cell);
+            move || {
+                cell.update(next).unwrap();
+                cell.update(next).unwrap();
+            }
+        };
+        let other = thread::spawn(commit_twice.clone());
+        commit_twice();
+        other.join().unwrap();
+        assert_eq!(cell.version(), Version(4));
+        // One whose base was still announced may have been kept.
+        assert!(alive.load(Ordering::Relaxed) <= 2);
+        assert_eq!(cell.live_versions(), alive.load(Ordering::Relaxed));
+        drop(commit_twice);
+        drop(cell);
+        assert_eq!(alive.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
+fn what_two_collections_keep_is_not_lost() {
+    // Both committers keep a version for the reader, and one of them takes what the other kept.
+    explore(|| {
+        let alive = std::sync::Arc::new(AtomicUsize::new(0));
+        let cell = Arc::new(SnapshotCell::new(Counted::new(&alive, 0)));
+        let mut reader = cell.reader();
+        reader.get();
+        cell.update(next).unwrap();
+        let other = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || cell.update(next).unwrap())
+        };
+        for _ in 0..2 {
+            cell.update(next).unwrap();
+        }
+        other.join().unwrap();
+        assert_eq!(reader.version(), Some(Version(0)));
+        drop(reader);
+        drop(cell);
+        assert_eq!(alive.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
+fn the_last_handle_frees_the_cell() {
+    explore(|| {
+        let alive = std::sync::Arc::new(AtomicUsize::new(0));
+        let cell = SnapshotCell::new(Counted::new(&alive, 0));
+        let mut reader = cell.reader();
+        let handle = thread::spawn(move || assert!(reader.get().get() <= 1));
+        cell.update(next).unwrap();
+        drop(cell);
+        handle.join().unwrap();
+        assert_eq!(alive.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
+fn a_version_that_outlives_the_cell_is_counted_until_it_goes() {
+    explore(|| {
+        let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
+        let kept = cell.load();
+        let handle = thread::spawn(move || {
+            assert_eq!(kept.get(), 0);
+            drop(kept);
+        });
+        commit(&cell);
+        commit(&cell);
+        handle.join().unwrap();
+        assert_eq!(cell.live_versions(), 1);
+    });
+}

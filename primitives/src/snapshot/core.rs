@@ -1,0 +1,346 @@
+//! The protocol: how versions are protected, published and reclaimed. The guide is in the module's page.
+
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::{self, NonNull};
+use std::thread::panicking;
+
+use super::Version;
+use super::node::{Node, Snapshot};
+use super::slots::{Slot, Slots};
+use crate::notify::Waiters;
+use crate::sync::{
+    Arc, AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence, model_or, thread_number,
+};
+
+/// Of how many commits one reclaims what they all replaced.
+pub(super) const SEGMENT: u8 = model_or(2, 64) as u8;
+
+/// How many threads can be inside a cell at once before slots are added.
+const GUESTS: usize = model_or(2, 8);
+
+/// What a cell, its readers and its followers share.
+pub(super) struct Core<T> {
+    /// The current version. On lines that only commits write.
+    root: Line<AtomicPtr<Node<T>>>,
+    /// Those who are inside for the time of one call.
+    guests: Slots<Node<T>, GUESTS>,
+    /// Those with a handle.
+    readers: Slots<Node<T>, 0>,
+    /// Versions that were still protected when it was their turn to be reclaimed, linked by `next`.
+    kept: AtomicPtr<Node<T>>,
+    first: Version,
+    reclaimed: AtomicU64,
+    /// How many reclaimed versions are still held by snapshots. They may outlive the cell, and it them.
+    outliving: Arc<AtomicUsize>,
+    pub(super) followers: Waiters,
+    closed: AtomicBool,
+    _owns: PhantomData<Node<T>>,
+}
+
+#[repr(align(128))]
+struct Line<V>(V);
+
+// SAFETY: threads get `&T` from the core, and any of them may be the one that drops a `T`.
+unsafe impl<T: Send + Sync> Send for Core<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for Core<T> {}
+
+impl<T> Core<T> {
+    pub(super) fn new(first: Version, value: T) -> Self {
+        let root = Box::into_raw(Node::new(first, 0, ptr::null_mut(), value));
+        Core {
+            root: Line(AtomicPtr::new(root)),
+            guests: Slots::new(),
+            readers: Slots::new(),
+            kept: AtomicPtr::new(ptr::null_mut()),
+            first,
+            reclaimed: AtomicU64::new(0),
+            outliving: Arc::new(AtomicUsize::new(0)),
+            followers: Waiters::new(),
+            closed: AtomicBool::new(false),
+            _owns: PhantomData,
+        }
+    }
+
+    /// The address of the current version. Nothing protects what it points to.
+    #[inline]
+    pub(super) fn glance(&self) -> *mut Node<T> {
+        // Relaxed: whoever uses the address compares it with one that is protected, and orders itself by
+        // how that one was found. That a version which is known to exist is not missed, coherence grants.
+        self.root.0.load(Ordering::Relaxed)
+    }
+
+    /// Protects the current version until the guest is dropped. Lock-free.
+    #[inline]
+    pub(super) fn enter(&self) -> Guest<'_, T> {
+        let likely = self.glance();
+        let slot = self.guests.take_near(thread_number(), likely);
+        Guest { node: self.settle(slot, likely), slot }
+    }
+
+    /// A slot for a reader that will announce what it reads, and give it back.
+    pub(super) fn register(&self) -> &Slot<Node<T>> {
+        self.readers.take_idle()
+    }
+
+    /// Announces the current version in a slot of this core, in place of what was announced there; `likely` is
+    /// a guess at it. Lock-free: a further attempt means that somebody committed.
+    pub(super) fn protect(&self, slot: &Slot<Node<T>>, likely: *mut Node<T>) -> NonNull<Node<T>> {
+        slot.announce(likely);
+        self.settle(slot, likely)
+    }
+
+    /// Makes sure that what was just announced is current, or announces again.
+    #[inline]
+    fn settle(&self, slot: &Slot<Node<T>>, mut announced: *mut Node<T>) -> NonNull<Node<T>> {
+        loop {
+            // SeqCst orders this after the announcement. It is also an Acquire, which pairs with the Release
+            // in `publish`.
+            let current = self.root.0.load(Ordering::SeqCst);
+            if current == announced {
+                // SAFETY: the root is never null.
+                return unsafe { NonNull::new_unchecked(current) };
+            }
+            announced = current;
+            slot.announce(announced);
+        }
+    }
+
+    /// Makes `value` the version after the guest's, if that is still the current one. Lock-free.
+    ///
+    /// # Errors
+    /// Gives the value back when another commit came first.
+    #[inline]
+    pub(super) fn publish(&self, guest: Guest<'_, T>, value: T) -> Result<Version, T> {
+        let base = guest.node;
+        let place = (guest.place() + 1) % SEGMENT;
+        let version = guest.version().next();
+        let node = Box::into_raw(Node::new(version, place, base.as_ptr(), value));
+        // SeqCst, for the look at the followers below. It is also a Release, which publishes the node. The
+        // guest protects the base, so that its address cannot have come back for another version. On
+        // failure nothing is read through the pointer that is returned.
+        let root = &self.root.0;
+        match root.compare_exchange(base.as_ptr(), node, Ordering::SeqCst, Ordering::Relaxed) {
+            Ok(_) => {
+                // From here on `node` may be reclaimed at any time, but not `base`, if that falls to us.
+                drop(guest);
+                let garbage = (place == 0).then(|| self.collect(base));
+                // Only now comes code of others, which may panic: wakers, and values that are dropped.
+                self.followers.wake_all();
+                drop(garbage);
+                Ok(version)
+            }
+            Err(_) => {
+                // SAFETY: it came from the box above and was not published.
+                Err(unsafe { Box::from_raw(node) }.value)
+            }
+        }
+    }
+
+    /// Takes the segment of history that ends with `last`, and what was kept of earlier ones, to be freed when
+    /// the answer is dropped. What a reader protects is kept for the next time.
+    ///
+    /// History is one chain, each version linked to the one before, and so what was replaced needs no other
+    /// list. The commit that begins a segment owns the one before it: the chain from its base to the node
+    /// of place 0. Nobody else follows these links.
+    #[cold]
+    fn collect(&self, last: NonNull<Node<T>>) -> Garbage<'_, T> {
+        // Acquire pairs with the Release in `keep`.
+        let mut retired = List(self.kept.swap(ptr::null_mut(), Ordering::Acquire));
+        retired.push_segment(last.as_ptr());
+        // SeqCst: see `Slots::announced`. All of `retired` was unlinked before.
+        fence(Ordering::SeqCst);
+        let mut announced: Vec<_> =
+            self.guests.announced().chain(self.readers.announced()).collect();
+        announced.sort_unstable();
+
+        let mut kept = List(ptr::null_mut());
+        let mut garbage = Garbage { core: self, nodes: List(ptr::null_mut()) };
+        let mut count = 0;
+        while let Some(node) = retired.pop() {
+            if announced.binary_search(&node.as_ptr()).is_ok() {
+                kept.push(node.as_ptr());
+            } else {
+                garbage.nodes.push(node.as_ptr());
+                count += 1;
+            }
+        }
+        self.keep(kept);
+        // Relaxed: a number for people.
+        self.reclaimed.fetch_add(count, Ordering::Relaxed);
+        garbage
+    }
+
+    /// Puts nodes aside until the next collection.
+    fn keep(&self, nodes: List<T>) {
+        let Some(last) = nodes.last() else { return };
+        let mut others = self.kept.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: the nodes are in a list of our own until the exchange succeeds.
+            unsafe { last.as_ref() }.next.with_mut(|link| unsafe { *link = others });
+            // Release pairs with the Acquire of whoever takes the list. What others put there is not
+            // looked at.
+            let kept = &self.kept;
+            match kept.compare_exchange_weak(others, nodes.0, Ordering::Release, Ordering::Relaxed)
+            {
+                Ok(_) => return,
+                Err(found) => others = found,
+            }
+        }
+    }
+
+    /// Says that nobody will commit any more.
+    pub(super) fn close(&self) {
+        // SeqCst, for the look at the followers. It is also a Release: see `is_closed`.
+        self.closed.store(true, Ordering::SeqCst);
+        self.followers.wake_all();
+    }
+
+    /// Whether nobody will commit any more; then all that was committed is seen by whoever looks now.
+    pub(super) fn is_closed(&self) -> bool {
+        // Acquire pairs with the Release in `close`, and SeqCst orders this after a follower's push.
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// How many versions were replaced and still wait to be reclaimed. Exact while nobody commits.
+    pub(super) fn retired(&self) -> usize {
+        let reclaimed = self.reclaimed.load(Ordering::Relaxed);
+        let replaced = self.enter().version().0.wrapping_sub(self.first.0);
+        usize::try_from(replaced.saturating_sub(reclaimed)).unwrap_or(usize::MAX)
+    }
+
+    /// How many versions are held by snapshots alone.
+    pub(super) fn outliving(&self) -> usize {
+        self.outliving.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(all(test, not(queenright_loom)))]
+impl<T> Core<T> {
+    pub(super) fn slots(&self) -> usize {
+        self.guests.len() + self.readers.len()
+    }
+}
+
+impl<T> Drop for Core<T> {
+    fn drop(&mut self) {
+        // `&mut self` proves that nobody is inside, so that no commit is on its way and all earlier
+        // segments were taken.
+        let mut nodes = List(self.kept.load(Ordering::Relaxed));
+        nodes.push_segment(self.root.0.load(Ordering::Relaxed));
+        drop(Garbage { core: self, nodes });
+    }
+}
+
+/// The current version, protected for the time of one call.
+pub(super) struct Guest<'c, T> {
+    node: NonNull<Node<T>>,
+    slot: &'c Slot<Node<T>>,
+}
+
+impl<T> Guest<'_, T> {
+    fn node(&self) -> &Node<T> {
+        // SAFETY: the slot protects the node, and gives no reference that outlives the guest.
+        unsafe { self.node.as_ref() }
+    }
+
+    #[inline]
+    pub(super) fn value(&self) -> &T {
+        &self.node().value
+    }
+
+    #[inline]
+    pub(super) fn version(&self) -> Version {
+        self.node().version
+    }
+
+    fn place(&self) -> u8 {
+        self.node().place
+    }
+
+    /// An owned handle on the guest's version.
+    #[inline]
+    pub(super) fn export(&self) -> Snapshot<T> {
+        // SAFETY: the slot protects the node.
+        unsafe { Snapshot::hold(self.node) }
+    }
+}
+
+impl<T> Drop for Guest<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.slot.give_back();
+    }
+}
+
+/// Nodes that one thread owns, linked by `next`.
+struct List<T>(*mut Node<T>);
+
+impl<T> List<T> {
+    fn push(&mut self, node: *mut Node<T>) {
+        // SAFETY: nodes on their way into a list of ours are alive.
+        let link = &unsafe { &*node }.next;
+        // SAFETY: and nobody else follows their links.
+        link.with_mut(|link| unsafe { *link = self.0 });
+        self.0 = node;
+    }
+
+    fn pop(&mut self) -> Option<NonNull<Node<T>>> {
+        let node = NonNull::new(self.0)?;
+        self.0 = Self::after(node);
+        Some(node)
+    }
+
+    fn after(node: NonNull<Node<T>>) -> *mut Node<T> {
+        // SAFETY: nodes in a list of ours are alive.
+        let link = &unsafe { node.as_ref() }.next;
+        // SAFETY: and nobody else writes their links.
+        link.with(|link| unsafe { *link })
+    }
+
+    fn last(&self) -> Option<NonNull<Node<T>>> {
+        let mut last = NonNull::new(self.0)?;
+        while let Some(next) = NonNull::new(Self::after(last)) {
+            last = next;
+        }
+        Some(last)
+    }
+
+    /// Adds the nodes of the segment that ends with `last`, which the caller owns.
+    fn push_segment(&mut self, last: *mut Node<T>) {
+        let mut next = NonNull::new(last);
+        while let Some(node) = next {
+            // SAFETY: the caller owns the segment.
+            let first = unsafe { node.as_ref() }.place == 0;
+            next = if first { None } else { NonNull::new(Self::after(node)) };
+            self.push(node.as_ptr());
+        }
+    }
+}
+
+/// Nodes that nobody else can reach but through snapshots. Dropping it lets go of all of them, also if dropping
+/// the value of one panics; the first panic goes on afterwards.
+struct Garbage<'c, T> {
+    core: &'c Core<T>,
+    nodes: List<T>,
+}
+
+impl<T> Drop for Garbage<'_, T> {
+    fn drop(&mut self) {
+        let mut panic = None;
+        while let Some(node) = self.nodes.pop() {
+            // SAFETY: nodes get here once, after they were unlinked and found unprotected, or when nobody
+            // else has the core.
+            let release = || unsafe { Node::release(node, &self.core.outliving) };
+            if let Err(caught) = catch_unwind(AssertUnwindSafe(release)) {
+                panic.get_or_insert(caught);
+            }
+        }
+        if let Some(panic) = panic
+            && !panicking()
+        {
+            resume_unwind(panic);
+        }
+    }
+}

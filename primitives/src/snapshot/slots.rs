@@ -1,0 +1,168 @@
+//! Slots in which readers announce what they read: hazard pointers (Michael 2004), one cell's own.
+
+use std::iter;
+use std::ptr;
+
+use crate::sync::{AtomicPtr, Ordering, fence, model_or};
+
+/// How many slots the first block that is added has; each further one has twice as many.
+const FIRST_BLOCK: usize = model_or(1, 8);
+
+/// What one reader protects: null when nobody has the slot, [`nothing`] when its owner reads nothing at the
+/// moment, else a node.
+///
+/// A line of its own (two, as processors fetch them in pairs), so that readers do not slow each other.
+#[repr(align(128))]
+pub(super) struct Slot<N>(AtomicPtr<N>);
+
+/// A value that marks a slot as taken and is no node's address.
+fn nothing<N>() -> *mut N {
+    ptr::without_provenance_mut(1)
+}
+
+impl<N> Slot<N> {
+    fn new(announced: *mut N) -> Self {
+        Slot(AtomicPtr::new(announced))
+    }
+
+    /// Announces that `node` is about to be read; whatever was announced before is read no more.
+    ///
+    /// `SeqCst` orders this before the `SeqCst` load by which the caller then makes sure that `node` is
+    /// still the current one. It is also a Release: see [`Slots::announced`].
+    #[inline]
+    pub(super) fn announce(&self, node: *mut N) {
+        self.0.store(node, Ordering::SeqCst);
+    }
+
+    /// Says that nothing is read any more; the slot stays with its owner.
+    pub(super) fn clear(&self) {
+        // Release pairs with the Acquire in `Slots::announced`.
+        self.0.store(nothing(), Ordering::Release);
+    }
+
+    /// Gives the slot back.
+    #[inline]
+    pub(super) fn give_back(&self) {
+        // Release pairs with the Acquire in `Slots::announced`, and with that of whoever takes the slot
+        // next, who thereby passes it on.
+        self.0.store(ptr::null_mut(), Ordering::Release);
+    }
+
+    /// Takes the slot if it is free, and announces `node` as [`announce`](Self::announce) does.
+    #[inline]
+    fn take(&self, node: *mut N) -> bool {
+        let free = ptr::null_mut();
+        self.0.compare_exchange(free, node, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    }
+
+    fn seems_free(&self) -> bool {
+        self.0.load(Ordering::Relaxed).is_null()
+    }
+}
+
+/// A set of slots that grows and never shrinks. `INLINE` of them stand in the set itself.
+pub(super) struct Slots<N, const INLINE: usize> {
+    inline: [Slot<N>; INLINE],
+    /// The newest block, which is the largest.
+    blocks: AtomicPtr<Block<N>>,
+}
+
+struct Block<N> {
+    slots: Box<[Slot<N>]>,
+    /// The block before; never changes once this one can be reached.
+    older: *const Block<N>,
+}
+
+impl<N, const INLINE: usize> Slots<N, INLINE> {
+    pub(super) fn new() -> Self {
+        Slots {
+            inline: std::array::from_fn(|_| Slot::new(ptr::null_mut())),
+            blocks: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// Takes a slot and announces `node` in it; tries the inline slot of number `hint` first. Lock-free,
+    /// O(1) if that one is free, else O(slots).
+    #[inline]
+    pub(super) fn take_near(&self, hint: usize, node: *mut N) -> &Slot<N> {
+        let near = &self.inline[hint % INLINE];
+        if near.take(node) { near } else { self.take_any(node) }
+    }
+
+    /// Takes a slot that announces nothing yet. Lock-free, O(slots).
+    pub(super) fn take_idle(&self) -> &Slot<N> {
+        self.take_any(nothing())
+    }
+
+    #[cold]
+    fn take_any(&self, node: *mut N) -> &Slot<N> {
+        let slot = loop {
+            let free = self.iter().find(|slot| slot.seems_free() && slot.take(node));
+            if let Some(slot) = free.or_else(|| self.grow(node)) {
+                break slot;
+            }
+        };
+        // The slot may stand in a block that somebody else has just added. The fence orders that, too,
+        // before all that this thread is about to look at, as `announced` needs it.
+        fence(Ordering::SeqCst);
+        slot
+    }
+
+    /// Adds a block, whose first slot is taken already; `None` if somebody else was faster.
+    fn grow(&self, node: *mut N) -> Option<&Slot<N>> {
+        // Acquire pairs with the Release by which a block is added.
+        let older = self.blocks.load(Ordering::Acquire);
+        // SAFETY: blocks are freed only with the set.
+        let count = unsafe { older.as_ref() }.map_or(FIRST_BLOCK, |block| 2 * block.slots.len());
+        let announced = iter::once(node).chain(iter::repeat_n(ptr::null_mut(), count - 1));
+        let block = Block { slots: announced.map(Slot::new).collect(), older };
+        let block = Box::into_raw(Box::new(block));
+        match self.blocks.compare_exchange(older, block, Ordering::Release, Ordering::Relaxed) {
+            // SAFETY: as above.
+            Ok(_) => unsafe { &*block }.slots.first(),
+            Err(_) => {
+                // SAFETY: it came from the box above, and nobody else has seen it.
+                drop(unsafe { Box::from_raw(block) });
+                None
+            }
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Slot<N>> {
+        // Acquire pairs with the Release by which a block is added.
+        // SAFETY: blocks are freed only with the set.
+        let newest = unsafe { self.blocks.load(Ordering::Acquire).as_ref() };
+        // SAFETY: as above; it was written before its successor was added.
+        let blocks = iter::successors(newest, |block| unsafe { block.older.as_ref() });
+        self.inline.iter().chain(blocks.flat_map(|block| &block.slots))
+    }
+
+    #[cfg(all(test, not(queenright_loom)))]
+    pub(super) fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Everything that is announced now, some of which may be gone already.
+    ///
+    /// Whatever was unlinked before the caller's `SeqCst` fence and is not among the announced is read by
+    /// nobody, and whoever read it has done so before. For a reader that announced a node afterwards
+    /// finds, when it looks again, that the node is no longer the current one: announcement, look,
+    /// unlinking and fence are in that one order in which the fence is. And one that has announced
+    /// something else since, or nothing, did so with Release, which the Acquire here pairs with.
+    pub(super) fn announced(&self) -> impl Iterator<Item = *mut N> {
+        let announced = self.iter().map(|slot| slot.0.load(Ordering::Acquire));
+        announced.filter(|node| !node.is_null() && *node != nothing())
+    }
+}
+
+impl<N, const INLINE: usize> Drop for Slots<N, INLINE> {
+    fn drop(&mut self) {
+        // Relaxed: `&mut self` proves that all others are done.
+        let mut next = self.blocks.load(Ordering::Relaxed).cast_const();
+        while !next.is_null() {
+            // SAFETY: it came from a box, and each block is the `older` of one other or the newest.
+            let block = unsafe { Box::from_raw(next.cast_mut()) };
+            next = block.older;
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A panic in the caller's code leaves the cell usable, and nothing behind.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Wake, Waker};
+
+use super::*;
+use crate::snapshot::core::SEGMENT;
+
+fn panics<R>(body: impl FnOnce() -> R) -> bool {
+    catch_unwind(AssertUnwindSafe(body)).is_err()
+}
+
+/// A value that counts, and may panic when it is cloned or dropped.
+struct Bomb {
+    counted: Counted,
+    goes_off: Option<When>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum When {
+    Cloned,
+    Dropped,
+}
+
+impl Bomb {
+    fn harmless(alive: &Arc<AtomicUsize>, number: u64) -> Self {
+        Bomb { counted: Counted::new(alive, number), goes_off: None }
+    }
+
+    fn when(when: When, alive: &Arc<AtomicUsize>, number: u64) -> Self {
+        Bomb { counted: Counted::new(alive, number), goes_off: Some(when) }
+    }
+}
+
+impl Clone for Bomb {
+    fn clone(&self) -> Self {
+        assert!(self.goes_off != Some(When::Cloned), "a panic in clone");
+        Bomb { counted: self.counted.clone(), goes_off: self.goes_off }
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(self.goes_off != Some(When::Dropped), "a panic in drop");
+    }
+}
+
+#[test]
+fn in_the_closure_of_update_or_read() {
+    let counter = counter();
+    let cell = SnapshotCell::new(Bomb::harmless(&counter, 1));
+    assert!(panics(|| cell.update(|_| panic!("in update"))));
+    assert!(panics(|| cell.read(|_, _| panic!("in read"))));
+    assert_eq!((cell.load().counted.number, cell.version()), (1, Version(0)));
+    for _ in 0..2 * SEGMENT {
+        cell.update(|bomb| Bomb::harmless(&counter, bomb.counted.number + 1)).unwrap();
+    }
+    // Whoever panicked protects nothing any more.
+    assert_eq!(alive(&counter), 1);
+}
+
+#[test]
+fn in_clone_while_staging() {
+    let counter = counter();
+    let cell = SnapshotCell::new(Bomb::when(When::Cloned, &counter, 0));
+    assert!(panics(|| cell.stage()));
+    assert_eq!(cell.version(), Version(0));
+    for _ in 0..SEGMENT {
+        cell.update(|_| Bomb::harmless(&counter, 0)).unwrap();
+    }
+    assert_eq!(alive(&counter), 1);
+    assert_eq!(cell.stage().counted.number, 0);
+}
+
+#[test]
+fn in_the_drop_of_old_states_one_after_the_other() {
+    let counter = counter();
+    let cell = SnapshotCell::new(Bomb::when(When::Dropped, &counter, 0));
+    let mut panicked = 0;
+    for number in 1..=3 * u64::from(SEGMENT) {
+        let update = || cell.update(|_| Bomb::when(When::Dropped, &counter, number));
+        panicked += usize::from(panics(update));
+        // The commit has happened all the same.
+        assert_eq!((cell.version(), cell.load().counted.number), (Version(number), number));
+    }
+    // One a segment, though every one of its states panicked, and all are gone.
+    assert_eq!((panicked, alive(&counter), cell.live_versions()), (3, 1, 1));
+    assert!(panics(|| drop(cell)));
+    assert_eq!(alive(&counter), 0);
+}
+
+#[test]
+fn in_the_drop_of_a_version_that_a_snapshot_held_last() {
+    let counter = counter();
+    let cell = SnapshotCell::new(Bomb::when(When::Dropped, &counter, 0));
+    let kept = cell.load();
+    for _ in 0..SEGMENT {
+        cell.update(|_| Bomb::harmless(&counter, 0)).unwrap();
+    }
+    assert_eq!((alive(&counter), cell.live_versions()), (2, 2));
+    assert!(panics(|| drop(kept)));
+    assert_eq!((alive(&counter), cell.live_versions()), (1, 1));
+}
+
+#[test]
+fn in_the_drop_of_many_as_the_cell_goes() {
+    let counter = counter();
+    let cell = SnapshotCell::new(Bomb::when(When::Dropped, &counter, 0));
+    for _ in 0..SEGMENT / 2 {
+        cell.update(|_| Bomb::when(When::Dropped, &counter, 0)).unwrap();
+    }
+    assert!(panics(|| drop(cell)));
+    assert_eq!(alive(&counter), 0);
+}
+
+struct PanickingWaker;
+
+impl Wake for PanickingWaker {
+    fn wake(self: Arc<Self>) {
+        panic!("in a waker");
+    }
+}
+
+struct CountingWaker(AtomicUsize);
+
+impl Wake for CountingWaker {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn in_a_waker() {
+    let counter = counter();
+    let cell = SnapshotCell::new(Counted::first(&counter));
+    for _ in 1..SEGMENT {
+        cell.update(Counted::next).unwrap();
+    }
+    let counts = Arc::new(CountingWaker(AtomicUsize::new(0)));
+    let wakers = [
+        Waker::from(Arc::clone(&counts)),
+        Waker::from(Arc::new(PanickingWaker)),
+        Waker::from(Arc::clone(&counts)),
+    ];
+    let mut waiting: Vec<_> =
+        wakers.iter().map(|_| Box::pin(cell.changed(cell.version()))).collect();
+    for (change, waker) in waiting.iter_mut().zip(&wakers) {
+        assert!(change.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+    }
+    // This commit wakes them, and frees a segment.
+    assert!(panics(|| cell.update(Counted::next)));
+    assert_eq!(cell.version(), Version(u64::from(SEGMENT)));
+    assert_eq!((counts.0.load(Ordering::Relaxed), alive(&counter)), (2, 1));
+}
