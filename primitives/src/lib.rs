@@ -5,7 +5,7 @@
 //!
 //! | you want to | use | progress |
 //! |---|---|---|
-//! | read one consistent state while others replace it | [`snapshot::SnapshotCell`] | reads and commits lock-free |
+//! | read one consistent state while others replace it | [`snapshot::SnapshotCell`] | reads and commits lock-free; reads through a handle wait-free while nothing changes |
 //! | know which proposals can stand in one commit | [`conflict::ConflictIndex`] | single-threaded |
 //! | merge changes whose order must not matter | [`aggregate::Aggregator`] | single-threaded |
 //! | hand out work by urgency, without starvation | [`schedule::PriorityQueue`] | blocking, a short lock |
@@ -26,11 +26,10 @@
 //!
 //! # When not to use it
 //! - One value behind one lock, rarely contended: a `Mutex` is simpler and as fast.
-//! - Reads that must never touch shared memory at all: `arc-swap`'s `Cache` does that today.
-//! - Readers that stall inside a borrow: [`snapshot`] says what that costs.
+//! - Thousands of cells that are hardly ever written: [`snapshot`] says what else is better when.
 //!
 //! # Features
-//! `loom` is for this workspace's model checks alone; see `loom-tests/` in the repository.
+//! `loom` and `shuttle` are for this workspace's model checks alone; see `loom-tests/` in the repository.
 
 /// Runs the example of this crate's front page.
 #[cfg(doctest)]

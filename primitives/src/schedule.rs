@@ -354,7 +354,7 @@ impl<T> fmt::Display for PushError<T> {
 
 impl<T: fmt::Debug> std::error::Error for PushError<T> {}
 
-#[cfg(all(test, not(queenright_loom)))]
+#[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -231,7 +231,7 @@ impl fmt::Display for WaitError {
 
 impl std::error::Error for WaitError {}
 
-#[cfg(all(test, not(queenright_loom)))]
+#[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};

@@ -88,7 +88,7 @@ impl Waiters {
     }
 
     /// How many are in the stack. Only while nobody wakes them.
-    #[cfg(all(test, not(queenright_loom)))]
+    #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
     pub(crate) fn len(&self) -> usize {
         let newest = self.newest.load(Ordering::Acquire).cast_const();
         let after = |waiter: &*const Waiter| {

@@ -146,11 +146,11 @@ impl<T> Core<T> {
     /// of place 0. Nobody else follows these links.
     #[cold]
     fn collect(&self, last: NonNull<Node<T>>) -> Garbage<'_, T> {
-        // Acquire pairs with the Release in `keep`.
-        let mut retired = List(self.kept.swap(ptr::null_mut(), Ordering::Acquire));
-        retired.push_segment(last.as_ptr());
-        // SeqCst: see `Slots::announced`. All of `retired` was unlinked before.
+        let mut retired = List(self.kept.swap(ptr::null_mut(), Ordering::Relaxed));
+        // SeqCst: see `Slots::announced`. All of `retired` was unlinked before. It is also an Acquire, which with
+        // the exchange above pairs with the Release in `keep`.
         fence(Ordering::SeqCst);
+        retired.push_segment(last.as_ptr());
         let mut announced: Vec<_> =
             self.guests.announced().chain(self.readers.announced()).collect();
         announced.sort_unstable();
@@ -216,7 +216,7 @@ impl<T> Core<T> {
     }
 }
 
-#[cfg(all(test, not(queenright_loom)))]
+#[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
 impl<T> Core<T> {
     pub(super) fn slots(&self) -> usize {
         self.guests.len() + self.readers.len()

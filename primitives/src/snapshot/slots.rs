@@ -97,8 +97,9 @@ impl<N, const INLINE: usize> Slots<N, INLINE> {
     #[cold]
     fn take_any(&self, node: *mut N) -> &Slot<N> {
         let slot = loop {
-            let free = self.iter().find(|slot| slot.seems_free() && slot.take(node));
-            if let Some(slot) = free.or_else(|| self.grow(node)) {
+            let newest = self.newest();
+            let free = self.iter_from(newest).find(|slot| slot.seems_free() && slot.take(node));
+            if let Some(slot) = free.or_else(|| self.grow(newest, node)) {
                 break slot;
             }
         };
@@ -108,16 +109,15 @@ impl<N, const INLINE: usize> Slots<N, INLINE> {
         slot
     }
 
-    /// Adds a block, whose first slot is taken already; `None` if somebody else was faster.
-    fn grow(&self, node: *mut N) -> Option<&Slot<N>> {
-        // Acquire pairs with the Release by which a block is added.
-        let older = self.blocks.load(Ordering::Acquire);
-        // SAFETY: blocks are freed only with the set.
-        let count = unsafe { older.as_ref() }.map_or(FIRST_BLOCK, |block| 2 * block.slots.len());
+    /// Adds a block, whose first slot is taken already; `None` if it would not come after `newest`.
+    fn grow(&self, newest: Option<&Block<N>>, node: *mut N) -> Option<&Slot<N>> {
+        let count = newest.map_or(FIRST_BLOCK, |block| 2 * block.slots.len());
+        let older = newest.map_or(ptr::null(), ptr::from_ref);
         let announced = iter::once(node).chain(iter::repeat_n(ptr::null_mut(), count - 1));
         let block = Block { slots: announced.map(Slot::new).collect(), older };
         let block = Box::into_raw(Box::new(block));
-        match self.blocks.compare_exchange(older, block, Ordering::Release, Ordering::Relaxed) {
+        let expected = older.cast_mut();
+        match self.blocks.compare_exchange(expected, block, Ordering::Release, Ordering::Relaxed) {
             // SAFETY: as above.
             Ok(_) => unsafe { &*block }.slots.first(),
             Err(_) => {
@@ -128,16 +128,23 @@ impl<N, const INLINE: usize> Slots<N, INLINE> {
         }
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Slot<N>> {
+    fn newest(&self) -> Option<&Block<N>> {
         // Acquire pairs with the Release by which a block is added.
         // SAFETY: blocks are freed only with the set.
-        let newest = unsafe { self.blocks.load(Ordering::Acquire).as_ref() };
-        // SAFETY: as above; it was written before its successor was added.
+        unsafe { self.blocks.load(Ordering::Acquire).as_ref() }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Slot<N>> {
+        self.iter_from(self.newest())
+    }
+
+    fn iter_from<'s>(&'s self, newest: Option<&'s Block<N>>) -> impl Iterator<Item = &'s Slot<N>> {
+        // SAFETY: blocks are freed only with the set, and were written before their successors were added.
         let blocks = iter::successors(newest, |block| unsafe { block.older.as_ref() });
         self.inline.iter().chain(blocks.flat_map(|block| &block.slots))
     }
 
-    #[cfg(all(test, not(queenright_loom)))]
+    #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
     pub(super) fn len(&self) -> usize {
         self.iter().count()
     }

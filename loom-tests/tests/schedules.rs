@@ -1,0 +1,192 @@
+//! Longer programs of the snapshot cell than loom can exhaust, under random schedules.
+
+#![cfg(queenright_shuttle)]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use queenright_primitives::snapshot::{Snapshot, SnapshotCell, Version};
+use shuttle::sync::Arc;
+use shuttle::thread;
+
+/// How many random schedules each program is run under. The same again, of another kind.
+fn schedules() -> usize {
+    let wanted = std::env::var("SHUTTLE_SCHEDULES").ok();
+    wanted.map_or(10_000, |wanted| wanted.parse().expect("SHUTTLE_SCHEDULES is a number"))
+}
+
+fn check(program: fn()) {
+    shuttle::check_random(program, schedules());
+    shuttle::check_pct(program, schedules(), 3);
+}
+
+/// A number twice, so that a freed one shows, which counts how many of its kind are alive.
+struct Counted {
+    number: u64,
+    negated: Box<u64>,
+    alive: std::sync::Arc<AtomicUsize>,
+}
+
+impl Counted {
+    fn new(alive: &std::sync::Arc<AtomicUsize>, number: u64) -> Self {
+        alive.fetch_add(1, Ordering::Relaxed);
+        Counted { number, negated: Box::new(!number), alive: std::sync::Arc::clone(alive) }
+    }
+
+    fn next(&self) -> Self {
+        Counted::new(&self.alive, self.get() + 1)
+    }
+
+    fn get(&self) -> u64 {
+        assert_eq!(self.number, !*self.negated);
+        self.number
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.get();
+        *self.negated = 0;
+        self.number = 0;
+        self.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn check_snapshot(seen: &Snapshot<Counted>) -> Version {
+    assert_eq!(seen.get(), seen.version().0);
+    seen.version()
+}
+
+#[test]
+fn readers_of_every_kind_beside_two_writers() {
+    check(|| {
+        const EACH: u64 = 5;
+        let alive = std::sync::Arc::new(AtomicUsize::new(0));
+        let cell = Arc::new(SnapshotCell::new(Counted::new(&alive, 0)));
+        let mut threads = Vec::new();
+        for _ in 0..2 {
+            let cell = Arc::clone(&cell);
+            threads.push(thread::spawn(move || {
+                for _ in 0..EACH {
+                    cell.update(Counted::next).unwrap();
+                }
+            }));
+        }
+        let mut reader = cell.reader();
+        threads.push(thread::spawn(move || {
+            let mut newest = 0;
+            for turn in 0..6 {
+                let seen = reader.get().get();
+                assert!(seen >= newest && reader.version() == Some(Version(seen)));
+                newest = seen;
+                if turn == 3 {
+                    reader.release();
+                }
+            }
+        }));
+        let guest = Arc::clone(&cell);
+        threads.push(thread::spawn(move || {
+            let mut newest = Version(0);
+            for _ in 0..3 {
+                guest.read(|outer, version| {
+                    assert!(version >= newest);
+                    let inner = guest.read(|inner, _| inner.get());
+                    assert!(inner >= outer.get());
+                    newest = version;
+                });
+            }
+        }));
+        let keeper = Arc::clone(&cell);
+        threads.push(thread::spawn(move || {
+            let mut kept = Vec::new();
+            for _ in 0..3 {
+                let mut reader = keeper.reader();
+                kept.push(reader.snapshot());
+                kept.push(keeper.load());
+                kept.iter().for_each(|seen| _ = check_snapshot(seen));
+            }
+        }));
+        let mut follower = cell.reader();
+        threads.push(thread::spawn(move || {
+            let mut newest = Version(0);
+            while newest < Version(2 * EACH) {
+                let said = follower.wait_changed().unwrap();
+                let (value, version) = follower.get_versioned();
+                assert!(version >= said && value.get() == version.0);
+                newest = version;
+            }
+        }));
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(cell.version(), Version(2 * EACH));
+        assert_eq!(cell.live_versions(), alive.load(Ordering::Relaxed));
+        drop(cell);
+        assert_eq!(alive.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
+fn three_writers_lose_nothing_and_leave_little() {
+    check(|| {
+        const WRITERS: usize = 3;
+        let alive = std::sync::Arc::new(AtomicUsize::new(0));
+        let cell = Arc::new(SnapshotCell::new(Counted::new(&alive, 0)));
+        let mut stalled = cell.reader();
+        stalled.get();
+        let writers: [_; WRITERS] = std::array::from_fn(|_| {
+            let (cell, alive) = (Arc::clone(&cell), std::sync::Arc::clone(&alive));
+            thread::spawn(move || {
+                for _ in 0..4 {
+                    cell.update(Counted::next).unwrap();
+                    // A segment has two versions here: those, what is being built, the current one, the
+                    // reader's, and what other writers hold.
+                    assert!(
+                        alive.load(Ordering::Relaxed) <= 2 * WRITERS + WRITERS + 1 + 1 + WRITERS
+                    );
+                }
+            })
+        });
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        assert_eq!((cell.load().get(), cell.version()), (12, Version(12)));
+        assert_eq!(stalled.version(), Some(Version(0)));
+        drop(stalled);
+        drop(cell);
+        assert_eq!(alive.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
+fn followers_come_and_go_beside_writers_until_the_end() {
+    check(|| {
+        let alive = std::sync::Arc::new(AtomicUsize::new(0));
+        let cell = Arc::new(SnapshotCell::new(Counted::new(&alive, 0)));
+        let mut threads = Vec::new();
+        for wanted in [1, 3] {
+            let cell = Arc::clone(&cell);
+            threads.push(thread::spawn(move || {
+                assert!(check_snapshot(&cell.wait_for(Version(wanted))) >= Version(wanted));
+                // Waits no longer than it takes to look.
+                let _too_early = cell.wait_for_timeout(Version(4), std::time::Duration::ZERO);
+            }));
+        }
+        for _ in 0..2 {
+            let mut reader = cell.reader();
+            threads.push(thread::spawn(move || {
+                let mut newest = Version(0);
+                while let Ok(version) = reader.wait_changed() {
+                    newest = Version(reader.get().get());
+                    assert!(newest >= version);
+                }
+                assert_eq!(newest, Version(4));
+            }));
+        }
+        for _ in 0..2 {
+            let cell = Arc::clone(&cell);
+            threads.push(thread::spawn(move || {
+                cell.update(Counted::next).unwrap();
+                cell.update(Counted::next).unwrap();
+            }));
+        }
+        drop(cell);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(alive.load(Ordering::Relaxed), 0);
+    });
+}

@@ -1,0 +1,48 @@
+//! The only place that names `std`'s or a model checker's atomics, locks, threads and reference counts.
+//!
+//! A normal build re-exports the types of `std`. Under `--cfg queenright_loom` (with the feature `loom`) the
+//! same names come from loom, which then explores every interleaving and every value that a weak memory
+//! model allows. Under `--cfg queenright_shuttle` (with the feature `shuttle`) they come from shuttle.
+
+#[cfg(all(queenright_loom, not(feature = "loom")))]
+compile_error!(
+    "`--cfg queenright_loom` needs the feature `loom` of queenright-primitives: \
+     run the models as loom-tests/README.md shows"
+);
+
+#[cfg(all(queenright_shuttle, not(feature = "shuttle")))]
+compile_error!(
+    "`--cfg queenright_shuttle` needs the feature `shuttle` of queenright-primitives: \
+     run the schedules as loom-tests/README.md shows"
+);
+
+#[cfg(not(queenright_loom))]
+mod cell;
+#[cfg(all(queenright_loom, feature = "loom"))]
+mod loom;
+#[cfg(not(any(queenright_loom, queenright_shuttle)))]
+mod plain;
+#[cfg(all(queenright_shuttle, feature = "shuttle"))]
+mod shuttle;
+
+#[cfg(all(queenright_loom, feature = "loom"))]
+use self::loom as imp;
+#[cfg(not(any(queenright_loom, queenright_shuttle)))]
+use self::plain as imp;
+#[cfg(all(queenright_shuttle, feature = "shuttle"))]
+use self::shuttle as imp;
+
+pub(crate) use imp::*;
+#[cfg(queenright_loom)]
+pub use imp::{Fences, put_fences};
+
+/// Locks a mutex whose holder never runs user code that could leave the data half-changed, so that a
+/// panic elsewhere in that thread says nothing about the data.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Waits on a condition, with the same view of poisoning as [`lock`].
+pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    condvar.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
+}
