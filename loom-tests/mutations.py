@@ -95,8 +95,6 @@ MUTATIONS = [
     ("root-leaks", "a dropped cell leaks its last segment", CORE, "        nodes.push_segment(self.root.0.load(Ordering::Relaxed));\n", "        let _ = &mut nodes;\n"),
     ("kept-leaks", "a dropped cell leaks what was kept", CORE,
      "let mut nodes = List(self.kept.load(Ordering::Relaxed));", "let mut nodes = List(ptr::null_mut());"),
-    ("loser-publishes", "a commit that lost leaks its node", CORE,
-     "Err(unsafe { Box::from_raw(node) }.value)", "Err(unsafe { ptr::read(&(*node).value) })"),
     ("no-base-check", "a commit does not compare its base", CELL, "if current != base {", "if false && current != base {"),
     ("stale-says-old", "a commit that lost the exchange reports the version it saw before", CELL,
      "Stale { current: self.version(), staged }", "Stale { current, staged }"),

@@ -1,5 +1,7 @@
 //! The primitives' hot paths.
 
+use std::hint::black_box;
+
 use queenright_primitives::aggregate::{Aggregator, Sum};
 use queenright_primitives::conflict::{ConflictIndex, Footprint};
 use queenright_primitives::notify;
@@ -15,7 +17,9 @@ type Fixed = foldhash::fast::FixedState;
 pub(crate) const ALL: &[Benchmark] = &[
     Benchmark { name: "snapshot_load/x1000", run: snapshot_load },
     Benchmark { name: "snapshot_read/x1000", run: snapshot_read },
+    Benchmark { name: "snapshot_reader_get/x1000", run: snapshot_reader_get },
     Benchmark { name: "snapshot_stage_commit/x1000", run: snapshot_stage_commit },
+    Benchmark { name: "snapshot_update/x1000", run: snapshot_update },
     Benchmark { name: "conflict_admit/1_percent_hot/x500", run: || conflict_admit(1) },
     Benchmark { name: "conflict_admit/50_percent_hot/x500", run: || conflict_admit(50) },
     Benchmark { name: "conflict_clear/500_admitted", run: conflict_clear },
@@ -38,6 +42,23 @@ fn snapshot_read() {
     let sum = || (0..1000).map(|_| cell.read(|state, _| state[0])).sum::<u64>();
     assert_eq!(sum(), 7000);
     assert_eq!(counted(sum), 7000);
+}
+
+fn snapshot_reader_get() {
+    let cell = SnapshotCell::new([7_u64; 8]);
+    let mut reader = cell.reader();
+    let mut sum = || (0..1000).map(|_| black_box(reader.get())[0]).sum::<u64>();
+    assert_eq!(sum(), 7000);
+    assert_eq!(counted(sum), 7000);
+}
+
+fn snapshot_update() {
+    let cell = SnapshotCell::new([0_u64; 8]);
+    let step = || cell.update(|state| state.map(|word| word + 1)).is_ok();
+    let steps = || (0..1000).filter(|_| step()).count();
+    assert_eq!(steps(), 1000);
+    assert_eq!(counted(steps), 1000);
+    cell.read(|state, version| assert_eq!((state[0], version), (2000, Version(2000))));
 }
 
 fn snapshot_stage_commit() {

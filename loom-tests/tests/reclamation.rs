@@ -101,6 +101,21 @@ fn a_reader_that_lets_go_lets_its_version_be_freed() {
 }
 
 #[test]
+fn a_reader_that_lets_go_keeps_its_slot_to_itself() {
+    undisturbed(|cell| {
+        let mut first = cell.reader();
+        first.get();
+        first.release();
+        let mut second = cell.reader();
+        second.get();
+        let value = first.get();
+        drop(second);
+        thread::yield_now();
+        assert!(value.get() <= 2);
+    });
+}
+
+#[test]
 fn a_snapshot_may_be_the_last_to_hold_its_version() {
     undisturbed(|cell| {
         let seen = cell.load();
@@ -201,6 +216,9 @@ fn a_stalled_reader_keeps_one_version_and_no_other() {
         assert_eq!(stalled.version(), Some(Version(seen)));
         assert_eq!(stalled.get().get(), 6);
         drop(stalled);
+        cell.update(next).unwrap();
+        cell.update(next).unwrap();
+        assert_eq!(alive.load(Ordering::Relaxed), 1);
         drop(cell);
         assert_eq!(alive.load(Ordering::Relaxed), 0);
     });

@@ -219,6 +219,23 @@ fn writes(quick: bool) -> Vec<Case> {
             .contenders(move || writing_contenders(Writing::Long { writers }));
         cases.push(case);
     }
+    let beside = Case::nanoseconds()
+        .param("beside", "a hot reader")
+        .axis("writers", 1)
+        .note(NODES)
+        .goal(Goal::NotSlower)
+        .contenders(|| {
+            vec![
+                writing_beside::<Cached<Words>>(Side::Ours),
+                writing_beside::<ArcSwapCache<Words>>(Side::Peer),
+                writing_beside::<HazarcCache<Words>>(Side::Peer),
+                writing_beside::<Epoch<Words>>(Side::Peer),
+                writing_beside::<Seize<Words>>(Side::Peer),
+                writing_beside::<Haphazard<Words>>(Side::Peer),
+                writing_beside::<LeftRight<Words>>(Side::Peer),
+            ]
+        });
+    cases.push(beside);
     for count in [10_u64, 50, 100, 200] {
         if !quick || count == 100 {
             let case = Case::nanoseconds()
@@ -264,6 +281,27 @@ fn writing<C: Cell<Words>>(side: Side, work: Writing) -> Contender {
         let commits =
             commit_as_asked(work, sampler, &|| cell.commit(|words| words.map(|word| word + 1)));
         cell.reader().with(|words| assert_eq!(*words, [7 + commits; 8], "every commit counted"));
+    })
+}
+
+/// Commits beside a thread that reads without a pause: the other side of the reads beside a hot writer.
+fn writing_beside<C: Cell<Words>>(side: Side) -> Contender {
+    const CHUNK: u64 = 64;
+    Contender::new(C::NAME, side, move |sampler| {
+        let cell = C::new(FIRST);
+        sampler.windows(Per::Operation, 1, 1, |number| {
+            let mut reader = (number == 1).then(|| cell.reader());
+            let cell = &cell;
+            move || {
+                for _ in 0..CHUNK {
+                    match &mut reader {
+                        Some(reader) => _ = black_box(reader.with(|words| words[0])),
+                        None => cell.commit(|words| words.map(|word| word + 1)),
+                    }
+                }
+                CHUNK
+            }
+        });
     })
 }
 

@@ -123,6 +123,16 @@ impl<T> SnapshotCell<T> {
     }
 
     /// Blocks until `version` or a later one is current, and gives that.
+    ///
+    /// ```
+    /// use queenright_primitives::snapshot::{SnapshotCell, Version};
+    ///
+    /// let cell = SnapshotCell::new("first");
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| assert_eq!(*cell.wait_for(Version(1)), "second"));
+    ///     cell.update(|_| "second").unwrap();
+    /// });
+    /// ```
     pub fn wait_for(&self, version: Version) -> Snapshot<T> {
         match Changed::new(&self.core, version).wait(None) {
             Some(snapshot) => snapshot,

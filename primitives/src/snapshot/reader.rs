@@ -120,6 +120,24 @@ impl<T> SnapshotReader<T> {
 
     /// Blocks as [`changed`](Self::changed) awaits.
     ///
+    /// ```
+    /// let cell = queenright_primitives::snapshot::SnapshotCell::new(0);
+    /// let mut reader = cell.reader();
+    /// let follower = std::thread::spawn(move || {
+    ///     let mut sum = 0;
+    ///     while reader.wait_changed().is_ok() {
+    ///         sum += reader.get();    // some versions may be skipped, but never the last
+    ///     }
+    ///     (sum, *reader.get())
+    /// });
+    /// for _ in 0..3 {
+    ///     cell.update(|n| n + 1).unwrap();
+    /// }
+    /// drop(cell);
+    /// let (sum, last) = follower.join().unwrap();
+    /// assert!((3..=6).contains(&sum) && last == 3);
+    /// ```
+    ///
     /// # Errors
     /// [`Closed`] when the cell was dropped and nothing newer can come.
     pub fn wait_changed(&mut self) -> Result<Version, Closed> {
