@@ -36,6 +36,7 @@
 #[doc = include_str!("../README.md")]
 struct CratePage;
 
+mod panics;
 mod sync;
 
 /// How the models are run.

@@ -1,11 +1,11 @@
 //! Those who wait for the next change of something, woken all at once without a lock.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::panicking;
 use std::time::{Duration, Instant};
 
+use crate::panics::{go_on, keep_first};
 use crate::sync::{
     Arc, AtomicBool, AtomicPtr, AtomicUsize, Ordering, Thread, UnsafeCell, current, model_or, park,
     park_timeout,
@@ -129,15 +129,9 @@ impl Drop for Taken {
             // SAFETY: only who took the stack follows its links.
             next = waiter.next.with(|link| unsafe { *link });
             let wake = || waiter.take().into_iter().for_each(Waker::wake);
-            if let Err(caught) = catch_unwind(AssertUnwindSafe(wake)) {
-                panic.get_or_insert(caught);
-            }
+            keep_first(&mut panic, catch_unwind(AssertUnwindSafe(wake)));
         }
-        if let Some(panic) = panic
-            && !panicking()
-        {
-            resume_unwind(panic);
-        }
+        go_on(panic);
     }
 }
 
@@ -163,13 +157,15 @@ impl<'w> Registration<'w> {
         };
         if !self.place.as_ref().is_some_and(waits) {
             self.leave();
+            // Both clones first: they are the caller's code, and may panic.
+            let (left, kept) = (waker.clone(), waker.clone());
             let waiter = Arc::new(Waiter {
                 taken: AtomicBool::new(false),
-                waker: UnsafeCell::new(Some(waker.clone())),
+                waker: UnsafeCell::new(Some(left)),
                 next: UnsafeCell::new(ptr::null()),
             });
             self.waiters.push(&waiter);
-            self.place = Some((waiter, waker.clone()));
+            self.place = Some((waiter, kept));
         }
         // A change before the push woke nobody.
         match news() {
@@ -179,9 +175,10 @@ impl<'w> Registration<'w> {
     }
 
     fn leave(&mut self) {
-        if let Some((waiter, _)) = self.place.take()
-            && waiter.take().is_some()
+        if let Some((waiter, _kept)) = self.place.take()
+            && let Some(_left) = waiter.take()
         {
+            // Before the wakers are dropped, which may panic.
             self.waiters.one_is_gone();
         }
     }

@@ -1,20 +1,24 @@
 //! The protocol: how versions are protected, published and reclaimed. The guide is in the module's page.
 
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
-use std::thread::panicking;
 
 use super::Version;
 use super::node::{Node, Snapshot};
 use super::slots::{Slot, Slots};
 use crate::notify::Waiters;
+use crate::panics::{go_on, keep_first};
 use crate::sync::{
     Arc, AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence, model_or, thread_number,
 };
 
-/// Of how many commits one reclaims what they all replaced.
-pub(super) const SEGMENT: u8 = model_or(2, 64) as u8;
+/// Of how many commits one reclaims what they all replaced, unless somebody asks for another number.
+pub(super) const SEGMENT: NonZero<u8> = NonZero::new(model_or(2, 32) as u8).unwrap();
+
+/// How many stale versions one commit looks for in the slots. It holds so many back if it is suspended.
+const SWEEP: usize = model_or(1, 32);
 
 /// How many threads can be inside a cell at once before slots are added.
 const GUESTS: usize = model_or(2, 8);
@@ -27,8 +31,7 @@ pub(super) struct Core<T> {
     guests: Slots<Node<T>, GUESTS>,
     /// Those with a handle.
     readers: Slots<Node<T>, 0>,
-    /// Versions that were still protected when it was their turn to be reclaimed, linked by `next`.
-    kept: AtomicPtr<Node<T>>,
+    segment: u8,
     first: Version,
     reclaimed: AtomicU64,
     /// How many reclaimed versions are still held by snapshots. They may outlive the cell, and it them.
@@ -47,13 +50,13 @@ unsafe impl<T: Send + Sync> Send for Core<T> {}
 unsafe impl<T: Send + Sync> Sync for Core<T> {}
 
 impl<T> Core<T> {
-    pub(super) fn new(first: Version, value: T) -> Self {
+    pub(super) fn new(segment: NonZero<u8>, first: Version, value: T) -> Self {
         let root = Box::into_raw(Node::new(first, 0, ptr::null_mut(), value));
         Core {
             root: Line(AtomicPtr::new(root)),
             guests: Slots::new(),
             readers: Slots::new(),
-            kept: AtomicPtr::new(ptr::null_mut()),
+            segment: segment.get(),
             first,
             reclaimed: AtomicU64::new(0),
             outliving: Arc::new(AtomicUsize::new(0)),
@@ -114,8 +117,9 @@ impl<T> Core<T> {
     #[inline]
     pub(super) fn publish(&self, guest: Guest<'_, T>, value: T) -> Result<Version, T> {
         let base = guest.node;
-        let place = (guest.place() + 1) % SEGMENT;
-        let version = guest.version().next();
+        // The last place of the longest segment is 254.
+        let place = if guest.place() + 1 < self.segment { guest.place() + 1 } else { 0 };
+        let version = Version(guest.version().0.wrapping_add(1));
         let node = Box::into_raw(Node::new(version, place, base.as_ptr(), value));
         // SeqCst, for the look at the followers below. It is also a Release, which publishes the node. The
         // guest protects the base, so that its address cannot have come back for another version. On
@@ -129,6 +133,9 @@ impl<T> Core<T> {
                 // Only now comes code of others, which may panic: wakers, and values that are dropped.
                 self.followers.wake_all();
                 drop(garbage);
+                if place == 0 {
+                    drop(self.sweep());
+                }
                 Ok(version)
             }
             Err(_) => {
@@ -138,55 +145,65 @@ impl<T> Core<T> {
         }
     }
 
-    /// Takes the segment of history that ends with `last`, and what was kept of earlier ones, to be freed when
-    /// the answer is dropped. What a reader protects is kept for the next time.
+    /// Takes the segment of history that ends with `last`, to be freed when the answer is dropped.
     ///
     /// History is one chain, each version linked to the one before, and so what was replaced needs no other
     /// list. The commit that begins a segment owns the one before it: the chain from its base to the node
     /// of place 0. Nobody else follows these links.
     #[cold]
     fn collect(&self, last: NonNull<Node<T>>) -> Garbage<'_, T> {
-        let mut retired = List(self.kept.swap(ptr::null_mut(), Ordering::Relaxed));
-        // SeqCst: see `Slots::announced`. All of `retired` was unlinked before. It is also an Acquire, which with
-        // the exchange above pairs with the Release in `keep`.
-        fence(Ordering::SeqCst);
+        let mut retired = List::new();
         retired.push_segment(last.as_ptr());
-        let mut announced: Vec<_> =
-            self.guests.announced().chain(self.readers.announced()).collect();
-        announced.sort_unstable();
+        self.sort_out(retired)
+    }
 
-        let mut kept = List(ptr::null_mut());
-        let mut garbage = Garbage { core: self, nodes: List(ptr::null_mut()) };
-        let mut count = 0;
-        while let Some(node) = retired.pop() {
-            if announced.binary_search(&node.as_ptr()).is_ok() {
-                kept.push(node.as_ptr());
-            } else {
-                garbage.nodes.push(node.as_ptr());
-                count += 1;
+    /// Finds out which of these nodes nobody protects, to be freed when the answer is dropped. Each other one is left
+    /// to a slot in which it is announced; what was left there before takes its place here.
+    ///
+    /// So the caller never holds more nodes than it came with, and a slot never more than one. It comes to an
+    /// end: a slot to which the node was left that it announces is not asked again until its owner moves on.
+    fn sort_out(&self, mut nodes: List<T>) -> Garbage<'_, T> {
+        let mut garbage = Garbage { core: self, nodes: List::new() };
+        while !nodes.is_empty() {
+            // SeqCst: see `Slots::announced`. All of `nodes` was unlinked before; what is taken out of the slots
+            // below was perhaps not, and so it waits for the next turn.
+            fence(Ordering::SeqCst);
+            let announced = self.guests.announced().chain(self.readers.announced());
+            let mut announced: Vec<_> = announced.collect();
+            announced.sort_unstable_by_key(|(node, _)| *node);
+
+            let mut displaced = List::new();
+            while let Some(node) = nodes.pop() {
+                match announced.binary_search_by_key(&node.as_ptr(), |(node, _)| *node) {
+                    Ok(at) => {
+                        if let Some(other) = announced[at].1.leave(node) {
+                            displaced.push(other);
+                        }
+                    }
+                    Err(_) => garbage.nodes.push(node),
+                }
             }
+            nodes = displaced;
         }
-        self.keep(kept);
-        // Relaxed: a number for people.
-        self.reclaimed.fetch_add(count, Ordering::Relaxed);
         garbage
     }
 
-    /// Puts nodes aside until the next collection.
-    fn keep(&self, nodes: List<T>) {
-        let Some(last) = nodes.last() else { return };
-        let mut others = self.kept.load(Ordering::Relaxed);
-        loop {
-            // SAFETY: the nodes are in a list of our own until the exchange succeeds.
-            unsafe { last.as_ref() }.next.with_mut(|link| unsafe { *link = others });
-            // Release pairs with the Acquire of whoever takes the list. What others put there is not
-            // looked at.
-            let kept = &self.kept;
-            match kept.compare_exchange_weak(others, nodes.0, Ordering::Release, Ordering::Relaxed)
-            {
-                Ok(_) => return,
-                Err(found) => others = found,
-            }
+    /// Takes out of the slots what was left there and is announced there no more, some of it at least.
+    fn sweep(&self) -> Garbage<'_, T> {
+        let mut stale = List::new();
+        let slots = self.guests.iter().chain(self.readers.iter());
+        for node in slots.filter_map(Slot::take_stale).take(SWEEP) {
+            stale.push(node);
+        }
+        self.sort_out(stale)
+    }
+
+    /// Frees what was left to a slot whose owner reads nothing any more.
+    pub(super) fn take_over(&self, slot: &Slot<Node<T>>) {
+        if let Some(node) = slot.take_left() {
+            let mut nodes = List::new();
+            nodes.push(node);
+            drop(self.sort_out(nodes));
         }
     }
 
@@ -227,8 +244,10 @@ impl<T> Drop for Core<T> {
     fn drop(&mut self) {
         // `&mut self` proves that nobody is inside, so that no commit is on its way and all earlier
         // segments were taken.
-        let mut nodes = List(self.kept.load(Ordering::Relaxed));
+        let mut nodes = List::new();
         nodes.push_segment(self.root.0.load(Ordering::Relaxed));
+        let slots = self.guests.iter().chain(self.readers.iter());
+        slots.filter_map(Slot::take_left).for_each(|node| nodes.push(node));
         drop(Garbage { core: self, nodes });
     }
 }
@@ -278,33 +297,29 @@ impl<T> Drop for Guest<'_, T> {
 struct List<T>(*mut Node<T>);
 
 impl<T> List<T> {
-    fn push(&mut self, node: *mut Node<T>) {
+    fn new() -> Self {
+        List(ptr::null_mut())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_null()
+    }
+
+    fn push(&mut self, node: NonNull<Node<T>>) {
         // SAFETY: nodes on their way into a list of ours are alive.
-        let link = &unsafe { &*node }.next;
-        // SAFETY: and nobody else follows their links.
-        link.with_mut(|link| unsafe { *link = self.0 });
-        self.0 = node;
+        let this = unsafe { node.as_ref() };
+        // SAFETY: and in nobody else's.
+        unsafe { this.set_next(self.0) };
+        self.0 = node.as_ptr();
     }
 
     fn pop(&mut self) -> Option<NonNull<Node<T>>> {
         let node = NonNull::new(self.0)?;
-        self.0 = Self::after(node);
-        Some(node)
-    }
-
-    fn after(node: NonNull<Node<T>>) -> *mut Node<T> {
         // SAFETY: nodes in a list of ours are alive.
-        let link = &unsafe { node.as_ref() }.next;
-        // SAFETY: and nobody else writes their links.
-        link.with(|link| unsafe { *link })
-    }
-
-    fn last(&self) -> Option<NonNull<Node<T>>> {
-        let mut last = NonNull::new(self.0)?;
-        while let Some(next) = NonNull::new(Self::after(last)) {
-            last = next;
-        }
-        Some(last)
+        let this = unsafe { node.as_ref() };
+        // SAFETY: and in nobody else's.
+        self.0 = unsafe { this.next() };
+        Some(node)
     }
 
     /// Adds the nodes of the segment that ends with `last`, which the caller owns.
@@ -312,9 +327,11 @@ impl<T> List<T> {
         let mut next = NonNull::new(last);
         while let Some(node) = next {
             // SAFETY: the caller owns the segment.
-            let first = unsafe { node.as_ref() }.place == 0;
-            next = if first { None } else { NonNull::new(Self::after(node)) };
-            self.push(node.as_ptr());
+            let this = unsafe { node.as_ref() };
+            // SAFETY: as above.
+            let before = || NonNull::new(unsafe { this.next() });
+            next = if this.place == 0 { None } else { before() };
+            self.push(node);
         }
     }
 }
@@ -329,18 +346,16 @@ struct Garbage<'c, T> {
 impl<T> Drop for Garbage<'_, T> {
     fn drop(&mut self) {
         let mut panic = None;
+        let mut count = 0;
         while let Some(node) = self.nodes.pop() {
             // SAFETY: nodes get here once, after they were unlinked and found unprotected, or when nobody
             // else has the core.
             let release = || unsafe { Node::release(node, &self.core.outliving) };
-            if let Err(caught) = catch_unwind(AssertUnwindSafe(release)) {
-                panic.get_or_insert(caught);
-            }
+            keep_first(&mut panic, catch_unwind(AssertUnwindSafe(release)));
+            count += 1;
         }
-        if let Some(panic) = panic
-            && !panicking()
-        {
-            resume_unwind(panic);
-        }
+        // Relaxed: a number for people.
+        self.core.reclaimed.fetch_add(count, Ordering::Relaxed);
+        go_on(panic);
     }
 }

@@ -16,8 +16,9 @@ use crate::sync::{Arc, AtomicUsize, Ordering, UnsafeCell};
 #[repr(C)]
 pub(super) struct Node<T> {
     holders: AtomicUsize,
-    /// The next in the list of the cell that the node stands in. Whoever owns the list may access it.
-    pub(super) next: UnsafeCell<*mut Node<T>>,
+    /// The next in the list of the cell that the node stands in. Whoever owns the list may access it. (Without its
+    /// type, so that a `Snapshot<T>` is covariant in `T`, as an `Arc` is.)
+    next: UnsafeCell<*mut ()>,
     /// Where to sign off when the node is freed, if its cell let go of it before the last snapshot did.
     outlives: UnsafeCell<Option<Arc<AtomicUsize>>>,
     /// The place in the cell's segments of history, 0 for the last of one; see `Core::collect`.
@@ -33,10 +34,24 @@ impl<T> Node<T> {
             holders: AtomicUsize::new(1),
             version,
             place,
-            next: UnsafeCell::new(next),
+            next: UnsafeCell::new(next.cast()),
             outlives: UnsafeCell::new(None),
             value,
         })
+    }
+
+    /// # Safety
+    /// The caller owns the list that the node stands in.
+    pub(super) unsafe fn next(&self) -> *mut Node<T> {
+        // SAFETY: nobody else writes the link.
+        self.next.with(|next| unsafe { *next }).cast()
+    }
+
+    /// # Safety
+    /// The caller owns the list that the node stands in, or is about to.
+    pub(super) unsafe fn set_next(&self, node: *mut Node<T>) {
+        // SAFETY: nobody else accesses the link.
+        self.next.with_mut(|next| unsafe { *next = node.cast() });
     }
 
     /// Lets go of a node on behalf of its cell. It is freed now if no snapshot holds it; if some do, it counts

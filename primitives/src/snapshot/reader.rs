@@ -99,11 +99,13 @@ impl<T> SnapshotReader<T> {
         unsafe { Snapshot::hold(node) }
     }
 
-    /// Lets go of the version that was read last, until the next [`get`](Self::get). Wait-free.
+    /// Lets go of the version that was read last, until the next [`get`](Self::get). If a commit wanted to free it, it
+    /// is freed here. Lock-free, O(1), or O(slots) if there is something to free.
     pub fn release(&mut self) {
         self.released = self.version();
         self.seen = ptr::null_mut();
         self.slot().clear();
+        self.core.take_over(self.slot());
     }
 
     /// A future of the next version: one that is newer than what [`get`](Self::get) gave last, or the current
@@ -163,6 +165,7 @@ impl<T> Clone for SnapshotReader<T> {
 impl<T> Drop for SnapshotReader<T> {
     fn drop(&mut self) {
         self.slot().give_back();
+        self.core.take_over(self.slot());
     }
 }
 

@@ -1,19 +1,26 @@
-//! Slots in which readers announce what they read: hazard pointers (Michael 2004), one cell's own.
+//! Slots in which readers announce what they read, and what is left to them meanwhile: hazard pointers (Michael 2004)
+//! with the hand-over of Pass The Buck (Herlihy, Luchangco, Moir 2002), one cell's own.
 
 use std::iter;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use crate::sync::{AtomicPtr, Ordering, fence, model_or};
 
 /// How many slots the first block that is added has; each further one has twice as many.
 const FIRST_BLOCK: usize = model_or(1, 8);
 
-/// What one reader protects: null when nobody has the slot, [`nothing`] when its owner reads nothing at the
-/// moment, else a node.
+/// One reader's place.
 ///
-/// A line of its own (two, as processors fetch them in pairs), so that readers do not slow each other.
+/// On a line of its own (two, as processors fetch them in pairs), so that readers do not slow each other.
 #[repr(align(128))]
-pub(super) struct Slot<N>(AtomicPtr<N>);
+pub(super) struct Slot<N> {
+    /// What the reader protects: null when nobody has the slot, [`nothing`] when its owner reads nothing at the
+    /// moment, else a node.
+    announced: AtomicPtr<N>,
+    /// A node that somebody wanted to free while it was announced here, or null. Whoever takes it out is
+    /// to free it or to leave it to another slot.
+    left: AtomicPtr<N>,
+}
 
 /// A value that marks a slot as taken and is no node's address.
 fn nothing<N>() -> *mut N {
@@ -22,7 +29,7 @@ fn nothing<N>() -> *mut N {
 
 impl<N> Slot<N> {
     fn new(announced: *mut N) -> Self {
-        Slot(AtomicPtr::new(announced))
+        Slot { announced: AtomicPtr::new(announced), left: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// Announces that `node` is about to be read; whatever was announced before is read no more.
@@ -31,13 +38,13 @@ impl<N> Slot<N> {
     /// still the current one. It is also a Release: see [`Slots::announced`].
     #[inline]
     pub(super) fn announce(&self, node: *mut N) {
-        self.0.store(node, Ordering::SeqCst);
+        self.announced.store(node, Ordering::SeqCst);
     }
 
     /// Says that nothing is read any more; the slot stays with its owner.
     pub(super) fn clear(&self) {
         // Release pairs with the Acquire in `Slots::announced`.
-        self.0.store(nothing(), Ordering::Release);
+        self.announced.store(nothing(), Ordering::Release);
     }
 
     /// Gives the slot back.
@@ -45,18 +52,42 @@ impl<N> Slot<N> {
     pub(super) fn give_back(&self) {
         // Release pairs with the Acquire in `Slots::announced`, and with that of whoever takes the slot
         // next, who thereby passes it on.
-        self.0.store(ptr::null_mut(), Ordering::Release);
+        self.announced.store(ptr::null_mut(), Ordering::Release);
     }
 
     /// Takes the slot if it is free, and announces `node` as [`announce`](Self::announce) does.
     #[inline]
     fn take(&self, node: *mut N) -> bool {
         let free = ptr::null_mut();
-        self.0.compare_exchange(free, node, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+        let announced = &self.announced;
+        announced.compare_exchange(free, node, Ordering::SeqCst, Ordering::Relaxed).is_ok()
     }
 
     fn seems_free(&self) -> bool {
-        self.0.load(Ordering::Relaxed).is_null()
+        self.announced.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Leaves `node` here, and gives what was left here before, if anything.
+    pub(super) fn leave(&self, node: NonNull<N>) -> Option<NonNull<N>> {
+        // AcqRel: who takes a node out sees all that those did who had it before.
+        NonNull::new(self.left.swap(node.as_ptr(), Ordering::AcqRel))
+    }
+
+    /// Takes out what was left here.
+    pub(super) fn take_left(&self) -> Option<NonNull<N>> {
+        // Relaxed: it only saves the exchange.
+        if self.left.load(Ordering::Relaxed).is_null() {
+            return None;
+        }
+        // AcqRel: as in `leave`.
+        NonNull::new(self.left.swap(ptr::null_mut(), Ordering::AcqRel))
+    }
+
+    /// Takes out what was left here, unless it is announced here at the moment.
+    pub(super) fn take_stale(&self) -> Option<NonNull<N>> {
+        // Relaxed: a guess. Whatever is taken out is looked into before it is freed.
+        let left = self.left.load(Ordering::Relaxed);
+        if left == self.announced.load(Ordering::Relaxed) { None } else { self.take_left() }
     }
 }
 
@@ -134,7 +165,7 @@ impl<N, const INLINE: usize> Slots<N, INLINE> {
         unsafe { self.blocks.load(Ordering::Acquire).as_ref() }
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Slot<N>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot<N>> {
         self.iter_from(self.newest())
     }
 
@@ -149,16 +180,16 @@ impl<N, const INLINE: usize> Slots<N, INLINE> {
         self.iter().count()
     }
 
-    /// Everything that is announced now, some of which may be gone already.
+    /// Everything that is announced now, some of which may be gone already, and where.
     ///
     /// Whatever was unlinked before the caller's `SeqCst` fence and is not among the announced is read by
     /// nobody, and whoever read it has done so before. For a reader that announced a node afterwards
     /// finds, when it looks again, that the node is no longer the current one: announcement, look,
     /// unlinking and fence are in that one order in which the fence is. And one that has announced
     /// something else since, or nothing, did so with Release, which the Acquire here pairs with.
-    pub(super) fn announced(&self) -> impl Iterator<Item = *mut N> {
-        let announced = self.iter().map(|slot| slot.0.load(Ordering::Acquire));
-        announced.filter(|node| !node.is_null() && *node != nothing())
+    pub(super) fn announced(&self) -> impl Iterator<Item = (*mut N, &Slot<N>)> {
+        let announced = self.iter().map(|slot| (slot.announced.load(Ordering::Acquire), slot));
+        announced.filter(|(node, _)| !node.is_null() && *node != nothing())
     }
 }
 

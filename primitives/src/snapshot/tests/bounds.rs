@@ -1,11 +1,15 @@
 //! What stays alive, whatever readers and snapshots do.
 
 use std::mem::ManuallyDrop;
+use std::num::NonZero;
+use std::sync::{Condvar, Mutex, mpsc};
+use std::task::{Context, Wake, Waker};
+use std::thread;
 
 use super::*;
 use crate::snapshot::core::SEGMENT;
 
-const SEGMENT_LEN: usize = SEGMENT as usize;
+const SEGMENT_LEN: usize = SEGMENT.get() as usize;
 
 #[test]
 fn nothing_more_than_a_segment_waits_to_be_freed() {
@@ -124,7 +128,8 @@ fn closures_within_closures_find_slots_without_end() {
     let cell = SnapshotCell::new(Counted::first(&counter));
     nest(&cell, 100);
     assert_eq!(cell.load().number, 100);
-    for _ in 0..SEGMENT_LEN {
+    // Each time that a segment is freed, as many versions are looked for that were left to slots.
+    for _ in 0..5 * SEGMENT_LEN {
         cell.update(Counted::next).unwrap();
     }
     assert!(alive(&counter) <= SEGMENT_LEN);
@@ -146,11 +151,133 @@ fn slots_are_used_again() {
 }
 
 #[test]
-fn a_cell_at_the_last_version_stays_there_and_frees_what_it_replaced() {
+fn after_the_last_version_comes_the_first_and_no_commit_is_fooled() {
     let counter = counter();
     let cell = SnapshotCell::starting_at(Version(u64::MAX - 1), Counted::first(&counter));
+    cell.update(Counted::next).unwrap();
+    let staged = cell.stage();
+    assert_eq!(cell.update(Counted::next), Ok(Version(0)));
+    assert_eq!(cell.commit(staged).unwrap_err().current, Version(0));
     for _ in 0..4 * SEGMENT_LEN {
-        assert_eq!(cell.update(Counted::next), Ok(Version(u64::MAX)));
+        cell.update(Counted::next).unwrap();
+        assert_eq!(cell.live_versions(), alive(&counter));
+    }
+}
+
+#[test]
+fn a_cell_of_large_states_frees_each_at_once() {
+    let counter = counter();
+    let one = NonZero::new(1).unwrap();
+    let cell = SnapshotCell::reclaiming_every(one, Version(0), Counted::first(&counter));
+    let mut reader = cell.reader();
+    for _ in 0..10 {
+        cell.update(Counted::next).unwrap();
+        assert_eq!((alive(&counter), cell.live_versions()), (1, 1));
+    }
+    reader.get();
+    for _ in 0..10 {
+        cell.update(Counted::next).unwrap();
+        assert_eq!((alive(&counter), cell.live_versions()), (2, 2));
+    }
+    // Whoever lets go of a version that only it kept frees it.
+    reader.release();
+    assert_eq!((alive(&counter), cell.live_versions()), (1, 1));
+    reader.get();
+    cell.update(Counted::next).unwrap();
+    assert_eq!(alive(&counter), 2);
+    drop(reader);
+    assert_eq!(alive(&counter), 1);
+}
+
+#[test]
+fn the_longest_segment_is_freed_as_well() {
+    let counter = counter();
+    let most = NonZero::new(u8::MAX).unwrap();
+    let cell = SnapshotCell::reclaiming_every(most, Version(0), Counted::first(&counter));
+    for _ in 0..4 * 255 {
+        cell.update(Counted::next).unwrap();
+        assert!(alive(&counter) <= 255);
     }
     assert_eq!(alive(&counter), 1);
+}
+
+#[test]
+fn many_readers_that_leave_take_their_versions_with_them() {
+    let counter = counter();
+    let cell = SnapshotCell::new(Counted::first(&counter));
+    let mut readers: Vec<_> = (0..1000).map(|_| cell.reader()).collect();
+    for reader in &mut readers {
+        reader.get();
+        cell.update(Counted::next).unwrap();
+    }
+    assert!(alive(&counter) > 1000);
+    drop(readers);
+    assert!(alive(&counter) <= SEGMENT_LEN);
+    assert_eq!(cell.live_versions(), alive(&counter));
+}
+
+#[test]
+fn two_readers_of_one_version_keep_it_until_both_have_left() {
+    let counter = counter();
+    let one = NonZero::new(1).unwrap();
+    let cell = SnapshotCell::reclaiming_every(one, Version(0), Counted::first(&counter));
+    let mut readers = [cell.reader(), cell.reader(), cell.reader()];
+    readers.iter_mut().for_each(|reader| assert_eq!(reader.get().number, 0));
+    cell.update(Counted::next).unwrap();
+    let [first, second, mut third] = readers;
+    drop(first);
+    assert_eq!(alive(&counter), 2);
+    third.release();
+    assert_eq!((alive(&counter), second.version()), (2, Some(Version(0))));
+    drop(second);
+    assert_eq!(alive(&counter), 1);
+}
+
+/// A waker that says that it was reached, and then blocks until the gate opens.
+struct Blocks {
+    reached: mpsc::SyncSender<()>,
+    gate: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Wake for Blocks {
+    fn wake(self: Arc<Self>) {
+        self.reached.send(()).unwrap();
+        let (open, opened) = &*self.gate;
+        drop(opened.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
+    }
+}
+
+#[test]
+fn commits_that_stall_hold_back_a_segment_each_and_no_more() {
+    const READERS: usize = 200;
+    const STALLED: usize = 4;
+    let counter = counter();
+    let cell = SnapshotCell::new(Counted::first(&counter));
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let mut readers: Vec<_> = (0..READERS).map(|_| cell.reader()).collect();
+    thread::scope(|scope| {
+        for stalled in 1..=STALLED {
+            // Each reader has another version, all of which it lets go of when they are to be freed.
+            for reader in &mut readers {
+                reader.get();
+                cell.update(Counted::next).unwrap();
+            }
+            while !(cell.version().0 + 1).is_multiple_of(SEGMENT_LEN as u64) {
+                cell.update(Counted::next).unwrap();
+            }
+            readers.iter_mut().for_each(SnapshotReader::release);
+            let (reached, was_reached) = mpsc::sync_channel(1);
+            let waker = Waker::from(Arc::new(Blocks { reached, gate: Arc::clone(&gate) }));
+            let mut change = Box::pin(cell.changed(cell.version()));
+            assert!(change.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            scope.spawn(|| cell.update(Counted::next).unwrap());
+            was_reached.recv().unwrap();
+            // What is open, what the stalled ones have, and the current one: no reader reads.
+            let most = SEGMENT_LEN - 1 + stalled * SEGMENT_LEN + 1;
+            assert!(alive(&counter) <= most, "{} of {most} after {stalled}", alive(&counter));
+            assert_eq!(cell.live_versions(), alive(&counter));
+        }
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
+    });
 }

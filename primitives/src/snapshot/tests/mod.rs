@@ -149,6 +149,15 @@ fn values_may_borrow_and_need_not_cross_threads() {
 }
 
 #[test]
+fn a_snapshot_of_what_lives_longer_serves_where_less_is_asked() {
+    fn shorter<'a>(snapshot: Snapshot<&'static str>, _: &'a str) -> Snapshot<&'a str> {
+        snapshot
+    }
+    let text = String::from("short");
+    assert_eq!(*shorter(SnapshotCell::new("long").load(), &text), "long");
+}
+
+#[test]
 fn a_snapshot_knows_whether_another_is_of_the_same_version() {
     let cell = SnapshotCell::<u8>::default();
     let first = cell.load();

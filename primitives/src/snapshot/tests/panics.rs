@@ -1,10 +1,13 @@
 //! A panic in the caller's code leaves the cell usable, and nothing behind.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::{Context, Wake, Waker};
+use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::task::{Context, RawWaker, RawWakerVTable, Wake, Waker};
 
 use super::*;
-use crate::snapshot::core::SEGMENT;
+use crate::snapshot::core;
+
+const SEGMENT: u8 = core::SEGMENT.get();
 
 fn panics<R>(body: impl FnOnce() -> R) -> bool {
     catch_unwind(AssertUnwindSafe(body)).is_err()
@@ -151,4 +154,97 @@ fn in_a_waker() {
     assert!(panics(|| cell.update(Counted::next)));
     assert_eq!(cell.version(), Version(u64::from(SEGMENT)));
     assert_eq!((counts.0.load(Ordering::Relaxed), alive(&counter)), (2, 1));
+}
+
+/// What a panic carries, and panics itself when it is dropped.
+struct Spiteful;
+
+impl Drop for Spiteful {
+    fn drop(&mut self) {
+        panic!("in the drop of a payload");
+    }
+}
+
+#[test]
+fn in_what_a_panic_carries() {
+    struct State(Counted, Option<bool>);
+    impl Drop for State {
+        fn drop(&mut self) {
+            match self.1 {
+                Some(true) => panic_any(Spiteful),
+                Some(false) => panic!("a plain one"),
+                None => {}
+            }
+        }
+    }
+    let counter = counter();
+    let cell = SnapshotCell::new(State(Counted::first(&counter), None));
+    for number in 1..u64::from(SEGMENT) {
+        let kind = (number < 5).then_some(number.is_multiple_of(2));
+        cell.update(|state| State(state.0.next(), kind)).unwrap();
+    }
+    let spiteful =
+        catch_unwind(AssertUnwindSafe(|| cell.update(|state| State(state.0.next(), None))));
+    std::mem::forget(spiteful);
+    assert_eq!((alive(&counter), cell.live_versions()), (1, 1));
+}
+
+#[test]
+fn in_several_wakers_with_spiteful_payloads() {
+    struct SpitefulWaker;
+    impl Wake for SpitefulWaker {
+        fn wake(self: Arc<Self>) {
+            panic_any(Spiteful);
+        }
+    }
+    let cell = SnapshotCell::new(0);
+    let counts = Arc::new(CountingWaker(AtomicUsize::new(0)));
+    let wakers = [
+        Waker::from(Arc::clone(&counts)),
+        Waker::from(Arc::new(SpitefulWaker)),
+        Waker::from(Arc::new(PanickingWaker)),
+    ];
+    let mut waiting: Vec<_> = wakers.iter().map(|_| Box::pin(cell.changed(Version(0)))).collect();
+    for (change, waker) in waiting.iter_mut().zip(&wakers) {
+        assert!(change.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+    }
+    assert!(panics(|| cell.update(|n| n + 1)));
+    assert_eq!(counts.0.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn in_the_clone_of_a_waker() {
+    thread_local!(static CLONES: Cell<u32> = const { Cell::new(0) });
+    const TABLE: RawWakerVTable = RawWakerVTable::new(
+        |_| {
+            CLONES.set(CLONES.get() + 1);
+            assert!(!CLONES.get().is_multiple_of(2), "in every second clone");
+            RawWaker::new(std::ptr::null(), &TABLE)
+        },
+        |_| {},
+        |_| {},
+        |_| {},
+    );
+    // SAFETY: the functions touch no data.
+    let waker = unsafe { Waker::new(std::ptr::null(), &TABLE) };
+    let cell = SnapshotCell::new(0);
+    for _ in 0..1000 {
+        let mut change = Box::pin(cell.changed(Version(0)));
+        assert!(panics(|| change.as_mut().poll(&mut Context::from_waker(&waker))));
+    }
+    assert_eq!(cell.waiting(), 0);
+}
+
+#[test]
+fn in_the_drop_of_a_state_that_a_reader_was_the_last_to_read() {
+    let counter = counter();
+    let one = NonZero::new(1).unwrap();
+    let first = Bomb::when(When::Dropped, &counter, 0);
+    let cell = SnapshotCell::reclaiming_every(one, Version(0), first);
+    let mut reader = cell.reader();
+    reader.get();
+    cell.update(|_| Bomb::harmless(&counter, 1)).unwrap();
+    assert_eq!(alive(&counter), 2);
+    assert!(panics(|| reader.release()));
+    assert_eq!((alive(&counter), reader.get().counted.number), (1, 1));
 }
