@@ -6,6 +6,7 @@
 
 mod shared;
 
+use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use loom::sync::Arc;
@@ -279,6 +280,111 @@ fn what_two_collections_keep_is_not_lost() {
         assert_eq!(alive.load(Ordering::Relaxed), 0);
     });
     assert!(KEPT.load(Ordering::Relaxed) > 0);
+}
+
+/// A version that takes the place of another in a slot displaces one that a further reader may read.
+fn what_is_displaced_is_looked_into_again(first: usize) {
+    explore(move || {
+        let one = NonZero::new(1).unwrap();
+        let cell = SnapshotCell::reclaiming_every(one, Version(0), Watched::new(0));
+        let cell = Arc::new(cell);
+        let mut readers = [cell.reader(), cell.reader()];
+        readers[first].get();
+        // Wants to free version 0, which the first reader has.
+        let other = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || commit(&cell))
+        };
+        // Both readers may go on to version 1 before that is done, and this may want to free that.
+        readers[first].get();
+        let (seen, version) = readers[1 - first].get_versioned();
+        commit(&cell);
+        other.join().unwrap();
+        assert_eq!(seen.get(), version.0);
+    });
+}
+
+#[test]
+fn what_is_displaced_in_the_first_slot_is_looked_into_again() {
+    what_is_displaced_is_looked_into_again(0);
+}
+
+#[test]
+fn what_is_displaced_in_the_second_slot_is_looked_into_again() {
+    what_is_displaced_is_looked_into_again(1);
+}
+
+#[test]
+fn who_lets_go_of_a_version_leaves_it_to_who_still_reads_it() {
+    explore(|| {
+        let alive = std::sync::Arc::new(AtomicUsize::new(0));
+        let one = NonZero::new(1).unwrap();
+        let cell = SnapshotCell::reclaiming_every(one, Version(0), Counted::new(&alive, 0));
+        let mut readers = [cell.reader(), cell.reader()];
+        readers.iter_mut().for_each(|reader| assert_eq!(reader.get().get(), 0));
+        let [first, mut second] = readers;
+        let leaver = thread::spawn(move || drop(first));
+        cell.update(next).unwrap();
+        let value = second.get();
+        let seen = value.get();
+        cell.update(next).unwrap();
+        assert_eq!(value.get(), seen);
+        leaver.join().unwrap();
+        drop(second);
+        drop(cell);
+        assert_eq!(alive.load(Ordering::Relaxed), 0);
+    });
+}
+
+/// A version that was left to one of its two readers, who then moves on, is still read by the other.
+fn what_is_swept_up_may_still_be_read_elsewhere(moves: usize) {
+    explore(move || {
+        let one = NonZero::new(1).unwrap();
+        let cell = SnapshotCell::reclaiming_every(one, Version(0), Watched::new(0));
+        let mut readers = vec![cell.reader(), cell.reader()];
+        readers.iter_mut().for_each(|reader| assert_eq!(reader.get().get(), 0));
+        commit(&cell);
+        let mut mover = readers.swap_remove(moves);
+        let stays = readers.remove(0);
+        let mover = thread::spawn(move || assert!(mover.get().get() >= 1));
+        commit(&cell);
+        commit(&cell);
+        let kept = stays.last().unwrap();
+        assert_eq!(kept.get(), 0);
+        mover.join().unwrap();
+    });
+}
+
+#[test]
+fn what_is_swept_up_from_the_first_slot_may_still_be_read_elsewhere() {
+    what_is_swept_up_may_still_be_read_elsewhere(0);
+}
+
+#[test]
+fn what_is_swept_up_from_the_second_slot_may_still_be_read_elsewhere() {
+    what_is_swept_up_may_still_be_read_elsewhere(1);
+}
+
+#[test]
+fn versions_that_outlive_the_cells_interest_are_never_counted_below_nothing() {
+    explore(|| {
+        let one = NonZero::new(1).unwrap();
+        let cell = SnapshotCell::reclaiming_every(one, Version(0), Watched::new(0));
+        let cell = Arc::new(cell);
+        let kept = cell.load();
+        let dropper = thread::spawn(move || drop(kept));
+        let counter = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || assert!((1..=3).contains(&cell.live_versions())))
+        };
+        commit(&cell);
+        dropper.join().unwrap();
+        counter.join().unwrap();
+        // Who counted may have been seen in the version that was replaced.
+        assert!(cell.live_versions() <= 2);
+        commit(&cell);
+        assert_eq!(cell.live_versions(), 1);
+    });
 }
 
 #[test]

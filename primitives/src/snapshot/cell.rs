@@ -131,6 +131,17 @@ impl<T> SnapshotCell<T> {
         Err(Contended { attempts: UPDATE_ATTEMPTS })
     }
 
+    /// Makes `value` the next version, whatever the current one is. Lock-free: a further attempt means that
+    /// another writer committed.
+    pub fn replace(&self, mut value: T) -> Version {
+        loop {
+            match self.core.publish(self.core.enter(), value) {
+                Ok(version) => return version,
+                Err(back) => value = back,
+            }
+        }
+    }
+
     /// Blocks until `version` or a later one is current, and gives that.
     ///
     /// ```

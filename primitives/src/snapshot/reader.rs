@@ -39,7 +39,7 @@ pub struct SnapshotReader<T> {
 // SAFETY: it gives `&T` to its thread, and shares the core, which may drop a `T` on any thread. The slot is used
 // by this handle alone.
 unsafe impl<T: Send + Sync> Send for SnapshotReader<T> {}
-// SAFETY: as above; `&self` gives a version's number.
+// SAFETY: as above; `&self` gives `&T` to several threads, and changes nothing.
 unsafe impl<T: Send + Sync> Sync for SnapshotReader<T> {}
 
 impl<T> SnapshotReader<T> {
@@ -74,6 +74,21 @@ impl<T> SnapshotReader<T> {
         // SAFETY: as in `get`.
         let node = unsafe { &*self.seen };
         (&node.value, node.version)
+    }
+
+    /// What [`get`](Self::get) gave last, without a look at what is current; `None` before the first call and after
+    /// [`release`](Self::release). Wait-free.
+    #[inline]
+    pub fn last(&self) -> Option<&T> {
+        // SAFETY: what was seen is protected by the slot until `&mut self` is used.
+        let seen = unsafe { self.seen.as_ref() };
+        seen.map(|node| &node.value)
+    }
+
+    /// Whether [`get`](Self::get) would give another version than the last time. Wait-free.
+    #[inline]
+    pub fn has_changed(&self) -> bool {
+        self.core.glance() != self.seen
     }
 
     // Out of line, and not given `&mut self`, so that what surrounds `get` stays tight.

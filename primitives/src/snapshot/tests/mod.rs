@@ -139,6 +139,23 @@ fn a_reader_sees_each_commit_and_outlives_the_cell() {
 }
 
 #[test]
+fn a_reader_shows_what_it_read_last_and_says_whether_that_is_old() {
+    let cell = SnapshotCell::new(1);
+    let mut reader = cell.reader();
+    assert_eq!((reader.last(), reader.has_changed()), (None, true));
+    reader.get();
+    assert_eq!((reader.last(), reader.has_changed()), (Some(&1), false));
+    assert_eq!(cell.replace(2), Version(1));
+    assert_eq!((reader.last(), reader.has_changed()), (Some(&1), true));
+    assert_eq!(reader.get_versioned(), (&2, Version(1)));
+    reader.release();
+    assert_eq!(
+        (reader.last(), reader.has_changed(), reader.version()),
+        (None, true, Some(Version(1)))
+    );
+}
+
+#[test]
 fn values_may_borrow_and_need_not_cross_threads() {
     let text = String::from("abc");
     let cell = SnapshotCell::new(std::rc::Rc::new(text.as_str()));
