@@ -37,6 +37,7 @@
 struct CratePage;
 
 mod panics;
+mod slots;
 mod sync;
 
 /// How the models are run.

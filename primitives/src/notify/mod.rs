@@ -7,7 +7,8 @@
 //!
 //! # Protocol and progress
 //! One mutex guards the state of a pair (empty, value, closed), a condition variable and the waker of the
-//! task that polls. So this is blocking, not lock-free; the lock is never held while user code runs.
+//! task that polls. So this is blocking, not lock-free; the lock is never held while user code runs. Those who follow a
+//! [`SnapshotCell`](crate::snapshot::SnapshotCell) wait without a lock: see there.
 
 mod oneshot;
 mod waiters;

@@ -7,9 +7,9 @@ use std::ptr::{self, NonNull};
 
 use super::Version;
 use super::node::{Node, Snapshot};
-use super::slots::{Slot, Slots};
 use crate::notify::Waiters;
 use crate::panics::{go_on, keep_first};
+use crate::slots::{Slot, Slots};
 use crate::sync::{
     Arc, AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence, model_or, thread_number,
 };

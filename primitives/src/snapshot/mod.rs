@@ -5,7 +5,7 @@
 //! | read in a hot loop | a handle: [`SnapshotCell::reader`], [`SnapshotReader::get`] | a load and a compare |
 //! | read now and then | [`SnapshotCell::read`] with a closure | one read-modify-write |
 //! | keep one version | [`SnapshotCell::load`], [`Snapshot`] | two, and one to let go |
-//! | change it | [`stage`](SnapshotCell::stage) and [`commit`](SnapshotCell::commit), [`update`](SnapshotCell::update), [`compare_and_commit`](SnapshotCell::compare_and_commit) | two, and an allocation |
+//! | change it | [`stage`](SnapshotCell::stage) and [`commit`](SnapshotCell::commit), [`update`](SnapshotCell::update), [`compare_and_commit`](SnapshotCell::compare_and_commit), [`replace`](SnapshotCell::replace) | two, and an allocation |
 //! | follow changes | [`wait_for`](SnapshotCell::wait_for), [`changed`](SnapshotCell::changed), [`SnapshotReader::changed`] | nothing: woken, not polling |
 //!
 //! # Protocol
@@ -21,9 +21,15 @@
 //! read-modify-write by which they take it.
 //!
 //! **Reclamation** needs no list of what was replaced, as the nodes are linked already. History is cut into segments
-//! of 64 versions. The one commit that begins a segment owns the segment before it: it *fences*, gathers what
-//! the slots announce, keeps the few nodes that are announced for the next such commit, and lets go of the
-//! others. A node is freed when nobody holds it: neither the cell nor a [`Snapshot`].
+//! of 32 versions (or [what you say](SnapshotCell::reclaiming_every)). The one commit that begins a segment owns the
+//! segment before it: it *fences*, gathers what the slots announce, and lets go of all that is not announced. A
+//! node is freed when nobody holds it: neither the cell nor a [`Snapshot`].
+//!
+//! A node that is announced is *left* to the slot that announces it, and takes the place of what was left there before,
+//! into which the commit then looks instead, after a new fence (the hand-over of Herlihy, Luchangco and Moir,
+//! *The repeat offender problem*, 2002). So nobody ever holds more nodes than it came with, and a slot never more
+//! than one, though any commit may be suspended anywhere. A handle that lets go or is dropped looks into what was
+//! left to it, and each reclaiming commit into as much as it freed of what is left where it is no longer announced.
 //!
 //! # What synchronises with what
 //! | this | and this | so that |
@@ -33,9 +39,9 @@
 //! | an announcement or its end (Release) | the slots (Acquire) | what was read is freed only afterwards |
 //! | a slot given back (Release) | the slot taken (Acquire) | the same, if another has the slot by then |
 //! | a block of slots added (Release), then a fence | the blocks (Acquire), after the fence | no slot is overlooked |
-//! | nodes kept (Release) | nodes taken up again (Relaxed, then the fence) | their links are whole |
+//! | a node left to a slot (Release) | the node taken out (Acquire) | all that was done with it before is done |
 //! | a snapshot dropped (Release) | the last holder (Acquire) | what was read is freed only afterwards |
-//! | a waiter pushed, then its look at the root (both `SeqCst`) | the exchange, then the look for waiters (both `SeqCst`) | no wake-up is lost |
+//! | a waker left in a slot, then a fence (`SeqCst`), then the look at the root | the exchange, then the look for wakers (both `SeqCst`) | no wake-up is lost |
 //!
 //! [`SnapshotReader::get`] finds with a Relaxed load that nothing has changed: the address is that of a node which
 //! its slot protects, so it stands for that node alone, and what it held was acquired when it was found. That
@@ -51,22 +57,33 @@
 //! |---|---|---|
 //! | `get` of a handle, nothing committed since | wait-free | O(1) |
 //! | `get` otherwise; `version`, `read`, `load`, `stage` (beside the clone) | lock-free: a further attempt means that somebody committed | O(1); O(slots) if the near slot is taken |
-//! | `release`, drop of a handle, a snapshot, a [`Staged`] | wait-free | O(1) |
-//! | `commit`, `compare_and_commit` | lock-free; fails only if another commit succeeded | O(1); each 64th O((64 + readers) log readers) |
-//! | `update` | lock-free as a group | the same, per attempt |
+//! | drop of a snapshot; `last`, `has_changed` | wait-free | O(1) |
+//! | `release`, drop of a handle | lock-free | O(1); O(slots log slots) if there is something to free |
+//! | `commit`, `compare_and_commit` | lock-free; fails only if another commit succeeded | O(1); each 32nd O((32 + slots) log slots) |
+//! | `update`, `replace` | lock-free as a group | the same, per attempt |
 //! | `reader`, `clone` of a handle | lock-free | O(handles) |
-//! | waking those who wait | lock-free | O(waiting) |
+//! | waking those who wait | lock-free; one load until somebody waits for the first time | O(those who waited at once) |
 //! | `wait_for`, `wait_changed` | blocks, by its nature | |
 //!
-//! To allocate and to free is part of all that, and as lock-free as the allocator is.
+//! To allocate and to free is part of all that, and as lock-free as the allocator is. *Slots* are the handles and the
+//! calls under way that there were at most, and eight.
+//!
+//! A commit wakes all who wait for this cell, for whichever version, one by one: if it is suspended meanwhile, or a
+//! waker of yours blocks, that one waiter sleeps until it goes on, and no other. Readers and writers never wait for
+//! any of this.
 //!
 //! # Memory
-//! At any time at most 64 × (commits under way, at least one) + handles + closures under way + versions held by
-//! snapshots are alive beside the current version, whatever any of them does, and for however long. A commit that is
-//! suspended holds back the segment that it was to reclaim, and no other; a handle, a closure or a [`Staged`]
-//! copy under way keeps one version; a leaked or forgotten handle does so as long as the cell lives. Slots are
-//! not given back to the allocator: 128 bytes for each handle and each closure that were there at once. A
-//! cell is about 1.7 KiB.
+//! Beside the current version at most these are alive, whatever anybody does and for however long:
+//! - 31 that were replaced since the last segment began;
+//! - 32 for each commit under way (with other segments: as many as a segment has, or 32 if that is more);
+//! - one for each handle that has read something and not let go of it, and each call under way;
+//! - those that snapshots hold, and copies that are staged.
+//!
+//! That is less than 64 × commits under way (at least one) + readers + owned versions. A slot may keep its one version
+//! until a segment begins after its owner has left, if a commit leaves it there in that very moment. Without commits
+//! nothing is freed but what handles let go of: an idle cell may keep 31 old versions, which is why cells of very
+//! large states should reclaim more often. A leaked or forgotten handle keeps its version as long as the cell lives,
+//! and the cell. Slots are not given back to the allocator, 128 bytes each. A cell is about 1.7 KiB.
 //!
 //! # ABA
 //! A commit compares addresses, with its base announced since before it looked at the version. So that node is
@@ -93,7 +110,6 @@ mod core;
 mod follow;
 mod node;
 mod reader;
-mod slots;
 mod staged;
 mod version;
 

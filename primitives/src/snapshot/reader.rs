@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::core::Core;
 use super::follow::ReaderChanged;
 use super::node::{Node, Snapshot};
-use super::slots::Slot;
 use super::version::Version;
 use crate::notify::{Closed, WaitError};
+use crate::slots::Slot;
 use crate::sync::Arc;
 
 /// A handle for reading again and again: while nobody commits, a read costs a load and a compare.

@@ -102,16 +102,6 @@ impl<T> AtomicPtr<T> {
         }
         result
     }
-
-    pub(crate) fn compare_exchange_weak(
-        &self,
-        expected: *mut T,
-        new: *mut T,
-        success: Ordering,
-        failure: Ordering,
-    ) -> Result<*mut T, *mut T> {
-        self.compare_exchange(expected, new, success, failure)
-    }
 }
 
 /// As [`AtomicPtr`].
@@ -134,13 +124,6 @@ impl AtomicBool {
     pub(crate) fn store(&self, value: bool, order: Ordering) {
         self.0.store(value, order);
         after(order);
-    }
-
-    #[track_caller]
-    pub(crate) fn swap(&self, value: bool, order: Ordering) -> bool {
-        let old = self.0.swap(value, order);
-        after(order);
-        old
     }
 }
 

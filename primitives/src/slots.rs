@@ -1,5 +1,5 @@
-//! Slots in which readers announce what they read, and what is left to them meanwhile: hazard pointers (Michael 2004)
-//! with the hand-over of Pass The Buck (Herlihy, Luchangco, Moir 2002), one cell's own.
+//! Slots in which threads announce what they read and something is left to them meanwhile: hazard pointers (Michael 2004)
+//! with the hand-over of Pass The Buck (Herlihy, Luchangco, Moir 2002). Those who wait leave their wakers in them.
 
 use std::iter;
 use std::ptr::{self, NonNull};
@@ -13,12 +13,12 @@ const FIRST_BLOCK: usize = model_or(1, 8);
 ///
 /// On a line of its own (two, as processors fetch them in pairs), so that readers do not slow each other.
 #[repr(align(128))]
-pub(super) struct Slot<N> {
+pub(crate) struct Slot<N> {
     /// What the reader protects: null when nobody has the slot, [`nothing`] when its owner reads nothing at the
     /// moment, else a node.
     announced: AtomicPtr<N>,
     /// A node that somebody wanted to free while it was announced here, or null. Whoever takes it out is
-    /// to free it or to leave it to another slot.
+    /// to free it or to leave it to another slot. In a waiter's slot, its waker.
     left: AtomicPtr<N>,
 }
 
@@ -37,19 +37,19 @@ impl<N> Slot<N> {
     /// `SeqCst` orders this before the `SeqCst` load by which the caller then makes sure that `node` is
     /// still the current one. It is also a Release: see [`Slots::announced`].
     #[inline]
-    pub(super) fn announce(&self, node: *mut N) {
+    pub(crate) fn announce(&self, node: *mut N) {
         self.announced.store(node, Ordering::SeqCst);
     }
 
     /// Says that nothing is read any more; the slot stays with its owner.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         // Release pairs with the Acquire in `Slots::announced`.
         self.announced.store(nothing(), Ordering::Release);
     }
 
     /// Gives the slot back.
     #[inline]
-    pub(super) fn give_back(&self) {
+    pub(crate) fn give_back(&self) {
         // Release pairs with the Acquire in `Slots::announced`, and with that of whoever takes the slot
         // next, who thereby passes it on.
         self.announced.store(ptr::null_mut(), Ordering::Release);
@@ -68,23 +68,28 @@ impl<N> Slot<N> {
     }
 
     /// Leaves `node` here, and gives what was left here before, if anything.
-    pub(super) fn leave(&self, node: NonNull<N>) -> Option<NonNull<N>> {
+    pub(crate) fn leave(&self, node: NonNull<N>) -> Option<NonNull<N>> {
         // AcqRel: who takes a node out sees all that those did who had it before.
         NonNull::new(self.left.swap(node.as_ptr(), Ordering::AcqRel))
     }
 
     /// Takes out what was left here.
-    pub(super) fn take_left(&self) -> Option<NonNull<N>> {
+    pub(crate) fn take_left(&self) -> Option<NonNull<N>> {
         // Relaxed: it only saves the exchange.
-        if self.left.load(Ordering::Relaxed).is_null() {
+        if !self.has_left() {
             return None;
         }
         // AcqRel: as in `leave`.
         NonNull::new(self.left.swap(ptr::null_mut(), Ordering::AcqRel))
     }
 
+    /// Whether something was left here and is here still. A guess, unless the caller orders it.
+    pub(crate) fn has_left(&self) -> bool {
+        !self.left.load(Ordering::Relaxed).is_null()
+    }
+
     /// Takes out what was left here, unless it is announced here at the moment.
-    pub(super) fn take_stale(&self) -> Option<NonNull<N>> {
+    pub(crate) fn take_stale(&self) -> Option<NonNull<N>> {
         // Relaxed: a guess. Whatever is taken out is looked into before it is freed.
         let left = self.left.load(Ordering::Relaxed);
         if left == self.announced.load(Ordering::Relaxed) { None } else { self.take_left() }
@@ -92,7 +97,7 @@ impl<N> Slot<N> {
 }
 
 /// A set of slots that grows and never shrinks. `INLINE` of them stand in the set itself.
-pub(super) struct Slots<N, const INLINE: usize> {
+pub(crate) struct Slots<N, const INLINE: usize> {
     inline: [Slot<N>; INLINE],
     /// The newest block, which is the largest.
     blocks: AtomicPtr<Block<N>>,
@@ -105,7 +110,7 @@ struct Block<N> {
 }
 
 impl<N, const INLINE: usize> Slots<N, INLINE> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Slots {
             inline: std::array::from_fn(|_| Slot::new(ptr::null_mut())),
             blocks: AtomicPtr::new(ptr::null_mut()),
@@ -115,13 +120,13 @@ impl<N, const INLINE: usize> Slots<N, INLINE> {
     /// Takes a slot and announces `node` in it; tries the inline slot of number `hint` first. Lock-free,
     /// O(1) if that one is free, else O(slots).
     #[inline]
-    pub(super) fn take_near(&self, hint: usize, node: *mut N) -> &Slot<N> {
+    pub(crate) fn take_near(&self, hint: usize, node: *mut N) -> &Slot<N> {
         let near = &self.inline[hint % INLINE];
         if near.take(node) { near } else { self.take_any(node) }
     }
 
     /// Takes a slot that announces nothing yet. Lock-free, O(slots).
-    pub(super) fn take_idle(&self) -> &Slot<N> {
+    pub(crate) fn take_idle(&self) -> &Slot<N> {
         self.take_any(nothing())
     }
 
@@ -165,7 +170,7 @@ impl<N, const INLINE: usize> Slots<N, INLINE> {
         unsafe { self.blocks.load(Ordering::Acquire).as_ref() }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot<N>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot<N>> {
         self.iter_from(self.newest())
     }
 
@@ -176,7 +181,7 @@ impl<N, const INLINE: usize> Slots<N, INLINE> {
     }
 
     #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.iter().count()
     }
 
@@ -187,7 +192,7 @@ impl<N, const INLINE: usize> Slots<N, INLINE> {
     /// finds, when it looks again, that the node is no longer the current one: announcement, look,
     /// unlinking and fence are in that one order in which the fence is. And one that has announced
     /// something else since, or nothing, did so with Release, which the Acquire here pairs with.
-    pub(super) fn announced(&self) -> impl Iterator<Item = (*mut N, &Slot<N>)> {
+    pub(crate) fn announced(&self) -> impl Iterator<Item = (*mut N, &Slot<N>)> {
         let announced = self.iter().map(|slot| (slot.announced.load(Ordering::Acquire), slot));
         announced.filter(|(node, _)| !node.is_null() && *node != nothing())
     }
