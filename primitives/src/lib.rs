@@ -6,6 +6,7 @@
 //! | you want to | use | progress |
 //! |---|---|---|
 //! | read one consistent state while others replace it | [`snapshot::SnapshotCell`] | reads and commits lock-free; reads through a handle wait-free while nothing changes |
+//! | stage a new version of a map and keep the old one | [`paged::PagedMap`] | single-threaded |
 //! | know which proposals can stand in one commit | [`conflict::ConflictIndex`] | single-threaded |
 //! | merge changes whose order must not matter | [`aggregate::Aggregator`] | single-threaded |
 //! | hand out work by urgency, without starvation | [`schedule::PriorityQueue`] | blocking, a short lock |
@@ -49,6 +50,7 @@ pub mod model {
 pub mod aggregate;
 pub mod conflict;
 pub mod notify;
+pub mod paged;
 pub mod proposal;
 pub mod schedule;
 pub mod snapshot;
