@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | known keys | the keys of the last rebuild in ascending order, and a hash index of them | all versions since, unchanged |
 //! | pages | the values of known keys, in pages of 64 in the same order, below a tree of nodes 16 wide | page by page |
-//! | added entries | all others, in a B-tree of nodes 16 wide | node by node |
+//! | added entries | all others, in a B-tree of nodes 24 wide | node by node |
 //!
 //! Writing to a known key copies one page and the nodes above it, if another version shares them, and no key at all. A
 //! batch copies each page once, and a version that shares nothing any more copies nothing. What is removed leaves its place

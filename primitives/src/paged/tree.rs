@@ -8,10 +8,10 @@ use std::borrow::Borrow;
 use std::sync::Arc;
 
 /// The most entries of a leaf and children of an inner node.
-pub(super) const WIDE: usize = 16;
+pub(super) const WIDE: usize = 24;
 /// Neighbours that together have no more than this are joined.
 const JOINED: usize = WIDE * 3 / 4;
-/// No tree is higher: nodes are split in halves, and neighbours joined, so that this would be more than 5¹⁶ entries.
+/// No tree is higher: nodes are split in halves, and neighbours joined, so that this would hold more than 8¹⁶ entries.
 const HEIGHT: usize = 16;
 
 /// An ordered map that knows the rank of its keys.
@@ -22,12 +22,15 @@ pub(super) struct Tree<K, V> {
 
 pub(super) enum Node<K, V> {
     Leaf(Vec<(K, V)>),
-    Inner(Vec<Child<K, V>>),
+    Inner {
+        /// One key less than children: no key below the child after it is less, all below those before it are. By itself,
+        /// because nodes are copied often, and other children or limits are rare.
+        limits: Arc<[K]>,
+        children: Vec<Child<K, V>>,
+    },
 }
 
 pub(super) struct Child<K, V> {
-    /// No key below this child is less, unless it is the leftmost child; all to the left of it are less.
-    from: K,
     /// Entries below it.
     len: usize,
     node: Arc<Node<K, V>>,
@@ -59,14 +62,16 @@ impl<K: Clone, V: Clone> Clone for Node<K, V> {
         }
         match self {
             Node::Leaf(entries) => Node::Leaf(roomy(entries)),
-            Node::Inner(children) => Node::Inner(roomy(children)),
+            Node::Inner { limits, children } => {
+                Node::Inner { limits: Arc::clone(limits), children: roomy(children) }
+            }
         }
     }
 }
 
-impl<K: Clone, V> Clone for Child<K, V> {
+impl<K, V> Clone for Child<K, V> {
     fn clone(&self) -> Self {
-        Child { from: self.from.clone(), len: self.len, node: Arc::clone(&self.node) }
+        Child { len: self.len, node: Arc::clone(&self.node) }
     }
 }
 
@@ -88,7 +93,7 @@ impl<K, V> Tree<K, V> {
         let mut node = self.root.as_ref()?;
         loop {
             match &**node {
-                Node::Inner(children) => node = &children[child_of(children, key)].node,
+                Node::Inner { limits, children } => node = &children[child_of(limits, key)].node,
                 Node::Leaf(entries) => {
                     let at = entries.partition_point(|(known, _)| known.borrow() < key);
                     return entries.get(at).filter(|(known, _)| known.borrow() == key);
@@ -109,8 +114,8 @@ impl<K, V> Tree<K, V> {
         while let Some(inner) = node {
             let at;
             (at, node) = match &**inner {
-                Node::Inner(children) => {
-                    let at = child_of(children, key);
+                Node::Inner { limits, children } => {
+                    let at = child_of(limits, key);
                     place.rank += children[..at].iter().map(|child| child.len).sum::<usize>();
                     (at, Some(&children[at].node))
                 }
@@ -134,7 +139,7 @@ impl<K, V> Tree<K, V> {
         loop {
             match &**node {
                 Node::Leaf(entries) => return Some((entries, before)),
-                Node::Inner(children) => {
+                Node::Inner { children, .. } => {
                     let mut children = children.iter();
                     node = loop {
                         let child = children.next()?;
@@ -150,9 +155,8 @@ impl<K, V> Tree<K, V> {
 }
 
 /// The child that a key is below.
-fn child_of<K: Borrow<Q>, V, Q: Ord + ?Sized>(children: &[Child<K, V>], key: &Q) -> usize {
-    // What the leftmost holds may be less than it says.
-    children[1..].partition_point(|child| child.from.borrow() <= key)
+fn child_of<K: Borrow<Q>, Q: Ord + ?Sized>(limits: &[K], key: &Q) -> usize {
+    limits.partition_point(|limit| limit.borrow() <= key)
 }
 
 impl<K: Clone, V: Clone> Tree<K, V> {
@@ -163,7 +167,9 @@ impl<K: Clone, V: Clone> Tree<K, V> {
         loop {
             let at = *path.next()?;
             match node {
-                Node::Inner(children) => node = Arc::make_mut(&mut children.get_mut(at)?.node),
+                Node::Inner { children, .. } => {
+                    node = Arc::make_mut(&mut children.get_mut(at)?.node);
+                }
                 Node::Leaf(entries) => return entries.get_mut(at).map(|(_, value)| value),
             }
         }
@@ -172,29 +178,27 @@ impl<K: Clone, V: Clone> Tree<K, V> {
     /// Inserts a key at its place, where it is not yet.
     pub(super) fn insert(&mut self, mut place: Place, key: K, value: V) {
         let root = self.root.get_or_insert_with(|| Arc::new(Node::Leaf(Vec::new())));
-        let path = if root.is_full() {
-            let from = root.first().clone();
-            let only = Child { from, len: self.len, node: Arc::clone(root) };
-            *root = Arc::new(Node::Inner(vec![only]));
+        if root.width() >= WIDE {
+            let children = vec![Child { len: self.len, node: Arc::clone(root) }];
+            *root = Arc::new(Node::Inner { limits: Arc::new([]), children });
             place.path.rotate_right(1);
             place.path[0] = 0;
-            &mut place.path
-        } else {
-            &mut place.path
-        };
-        Arc::make_mut(root).insert(path, key, value);
+        }
+        Arc::make_mut(root).insert(&mut place.path, key, value);
         self.len += 1;
     }
 
     /// Removes the entry at a place where there is one.
     pub(super) fn remove(&mut self, mut place: Place) -> Option<(K, V)> {
-        let mut emptied = Vec::new();
-        let removed = Arc::make_mut(self.root.as_mut()?).remove(&mut place.path, &mut emptied)?;
+        // What is not needed any more is dropped in the end, because dropping a key may panic.
+        let mut gone = Gone::default();
+        let removed = Arc::make_mut(self.root.as_mut()?).remove(&mut place.path, &mut gone)?;
         self.len -= 1;
-        while let Some(Node::Inner(children)) = self.root.as_deref()
+        while let Some(Node::Inner { children, .. }) = self.root.as_deref()
             && children.len() <= 1
         {
-            self.root = children.first().map(|child| Arc::clone(&child.node));
+            let only = children.first().map(|child| Arc::clone(&child.node));
+            gone.0.extend(std::mem::replace(&mut self.root, only));
         }
         if self.len == 0 {
             self.root = None;
@@ -203,23 +207,14 @@ impl<K: Clone, V: Clone> Tree<K, V> {
     }
 }
 
+/// What a removal leaves over: nodes and limits.
+type Gone<K, V> = (Vec<Arc<Node<K, V>>>, Vec<Arc<[K]>>);
+
 impl<K, V> Node<K, V> {
     fn width(&self) -> usize {
         match self {
             Node::Leaf(entries) => entries.len(),
-            Node::Inner(children) => children.len(),
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.width() >= WIDE
-    }
-
-    /// Something that no key below this node is less than, unless it is the leftmost of its level.
-    fn first(&self) -> &K {
-        match self {
-            Node::Leaf(entries) => &entries[0].0,
-            Node::Inner(children) => &children[0].from,
+            Node::Inner { children, .. } => children.len(),
         }
     }
 }
@@ -228,10 +223,10 @@ impl<K: Clone, V: Clone> Node<K, V> {
     fn insert(&mut self, path: &mut [usize], key: K, value: V) {
         match self {
             Node::Leaf(entries) => entries.insert(path[0], (key, value)),
-            Node::Inner(children) => {
+            Node::Inner { limits, children } => {
                 let mut at = path[0];
-                if children[at].node.is_full() {
-                    at += split(children, at, &mut path[1]);
+                if children[at].node.width() >= WIDE {
+                    at += split(limits, children, at, &mut path[1]);
                 }
                 Arc::make_mut(&mut children[at].node).insert(&mut path[1..], key, value);
                 children[at].len += 1;
@@ -239,24 +234,26 @@ impl<K: Clone, V: Clone> Node<K, V> {
         }
     }
 
-    /// Children without entries are put into `emptied`, because dropping a key may panic.
-    fn remove(&mut self, path: &mut [usize], emptied: &mut Vec<Child<K, V>>) -> Option<(K, V)> {
+    fn remove(&mut self, path: &mut [usize], gone: &mut Gone<K, V>) -> Option<(K, V)> {
         match self {
             Node::Leaf(entries) => (path[0] < entries.len()).then(|| entries.remove(path[0])),
-            Node::Inner(children) => {
+            Node::Inner { limits, children } => {
                 let mut at = path[0];
                 if at > 0 && are_few(&children[at - 1..=at]) {
                     at -= 1;
                     path[1] += children[at].node.width();
-                    join(children, at);
+                    join(limits, children, at);
                 } else if at + 1 < children.len() && are_few(&children[at..=at + 1]) {
-                    join(children, at);
+                    join(limits, children, at);
                 }
                 let child = &mut children[at];
-                let removed = Arc::make_mut(&mut child.node).remove(&mut path[1..], emptied)?;
+                // The child takes the limit before it along, or the one after it if it is the first.
+                let without = (child.len == 1).then(|| without(limits, at.saturating_sub(1)));
+                let removed = Arc::make_mut(&mut child.node).remove(&mut path[1..], gone)?;
                 child.len -= 1;
-                if child.len == 0 {
-                    emptied.push(children.remove(at));
+                if let Some(without) = without {
+                    gone.0.push(children.remove(at).node);
+                    gone.1.push(std::mem::replace(limits, without));
                 }
                 Some(removed)
             }
@@ -264,31 +261,48 @@ impl<K: Clone, V: Clone> Node<K, V> {
     }
 }
 
+/// All limits but one.
+fn without<K: Clone>(limits: &[K], at: usize) -> Arc<[K]> {
+    let others = limits.iter().enumerate().filter(|(place, _)| *place != at);
+    others.map(|(_, limit)| limit.clone()).collect()
+}
+
 /// Splits a child in two. `within` is a place in it; it is changed to that in the half where it is, and which that is returned.
 fn split<K: Clone, V: Clone>(
+    limits: &mut Arc<[K]>,
     children: &mut Vec<Child<K, V>>,
     at: usize,
     within: &mut usize,
 ) -> usize {
     const HALF: usize = WIDE / 2;
     let child = &mut children[at];
-    let (from, right, len, is_right) = match Arc::make_mut(&mut child.node) {
+    let node = Arc::make_mut(&mut child.node);
+    let first = match node {
+        Node::Leaf(entries) => &entries[HALF].0,
+        Node::Inner { limits, .. } => &limits[HALF - 1],
+    };
+    let (before, after) = limits.split_at(at);
+    let all = before.iter().chain([first]).chain(after).cloned().collect();
+    // Old limits are dropped in the end, because dropping a key may panic.
+    let mut _old = None;
+    let (right, len, is_right) = match node {
         Node::Leaf(entries) => {
-            let from = entries[HALF].0.clone();
             let right = entries.split_off(HALF);
             let len = right.len();
             // What is inserted before the right half's first key is less than it.
-            (from, Node::Leaf(right), len, *within > HALF)
+            (Node::Leaf(right), len, *within > HALF)
         }
-        Node::Inner(inner) => {
-            let from = inner[HALF].from.clone();
-            let right = inner.split_off(HALF);
-            let len = right.iter().map(|child| child.len).sum();
-            (from, Node::Inner(right), len, *within >= HALF)
+        Node::Inner { limits, children } => {
+            let (left, right) = (limits[..HALF - 1].into(), limits[HALF..].into());
+            _old = Some(std::mem::replace(limits, left));
+            let children = children.split_off(HALF);
+            let len = children.iter().map(|child| child.len).sum();
+            (Node::Inner { limits: right, children }, len, *within >= HALF)
         }
     };
     child.len -= len;
-    children.insert(at + 1, Child { from, len, node: Arc::new(right) });
+    children.insert(at + 1, Child { len, node: Arc::new(right) });
+    let _old = (_old, std::mem::replace(limits, all));
     if is_right {
         *within -= HALF;
     }
@@ -300,20 +314,28 @@ fn are_few<K, V>(children: &[Child<K, V>]) -> bool {
 }
 
 /// Moves what the right neighbour of a child holds into it.
-fn join<K: Clone, V: Clone>(children: &mut Vec<Child<K, V>>, at: usize) {
-    let mut right = Node::clone(&children[at + 1].node);
-    if let Node::Inner(right) = &mut right {
-        // It is not the leftmost any more, so what it says must hold.
-        right[0].from = children[at + 1].from.clone();
-    }
+fn join<K: Clone, V: Clone>(limits: &mut Arc<[K]>, children: &mut Vec<Child<K, V>>, at: usize) {
+    let all = without(limits, at);
+    let right = Node::clone(&children[at + 1].node);
+    // Old limits are dropped in the end, because dropping a key may panic.
+    let mut _old = None;
     match (Arc::make_mut(&mut children[at].node), right) {
         (Node::Leaf(left), Node::Leaf(mut right)) => left.append(&mut right),
-        (Node::Inner(left), Node::Inner(mut right)) => left.append(&mut right),
+        (
+            Node::Inner { limits: left, children },
+            Node::Inner { limits: right, children: mut further },
+        ) => {
+            let between = limits[at].clone();
+            let both = left.iter().cloned().chain([between]).chain(right.iter().cloned());
+            _old = Some(std::mem::replace(left, both.collect()));
+            children.append(&mut further);
+        }
         // All leaves are at one level.
         _ => return,
     }
     let gone = children.remove(at + 1);
     children[at].len += gone.len;
+    let _old = (_old, std::mem::replace(limits, all));
 }
 
 #[cfg(test)]

@@ -352,7 +352,9 @@ fn memory_stays_bounded_while_fresh_keys_come_and_go() {
             for n in live..live + 20 * live.max(PAGE as u64) {
                 map.insert(key(n), Arc::clone(&values));
                 assert!(map.remove(&key(n - live)).is_some());
-                map.assert_whole();
+                if n % 16 == 0 {
+                    map.assert_whole();
+                }
                 assert_eq!(count_values(&values), map.len(), "a removed value is gone");
                 // Of added keys a few are copied into the nodes above.
                 let bound = 2 * map.len() + PAGE + 1 + map.added.len() / 4;
@@ -387,9 +389,9 @@ fn a_batch_copies_each_page_once_and_an_unshared_map_nothing() {
         copies(&mut || (page..page + PAGE as u32).for_each(|key| change(&mut next, key))),
         0
     );
-    assert_eq!(copies(&mut || drop(next.remove(&page))), 0);
+    assert_eq!(copies(&mut || assert!(next.remove(&page).is_some())), 0);
     assert_eq!(copies(&mut || assert_eq!(next.get_mut(&page), None)), 0);
-    assert_eq!(copies(&mut || drop(next.insert(9_999, Counted(1)))), 10_000 % PAGE);
+    assert_eq!(copies(&mut || assert!(next.insert(9_999, Counted(1)).is_some())), 10_000 % PAGE);
     assert_eq!(first[&page], Counted(page));
 }
 

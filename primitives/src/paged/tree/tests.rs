@@ -24,12 +24,12 @@ impl<K: Ord, V> Node<K, V> {
                 assert!(to.is_none_or(|to| entries[entries.len() - 1].0 < *to));
                 (entries.len(), 0)
             }
-            Node::Inner(children) => {
+            Node::Inner { limits, children } => {
+                assert_eq!(limits.len() + 1, children.len());
                 let mut heights = Vec::new();
                 for (at, child) in children.iter().enumerate() {
-                    let from = if at == 0 { from } else { Some(&child.from) };
-                    let to = children.get(at + 1).map_or(to, |next| Some(&next.from));
-                    let (len, height) = child.node.assert_whole(from, to);
+                    let from = if at == 0 { from } else { Some(&limits[at - 1]) };
+                    let (len, height) = child.node.assert_whole(from, limits.get(at).or(to));
                     assert_eq!(len, child.len);
                     heights.push(height);
                 }
