@@ -3,7 +3,7 @@
 use std::fmt;
 use std::iter::FusedIterator;
 
-use super::pages::{PAGE, Pages};
+use super::pages::Pages;
 use super::tree::Tree;
 
 /// Entries of a [`PagedMap`](super::PagedMap) in ascending order of their keys.
@@ -159,11 +159,13 @@ impl<K, V> Clone for Paged<'_, K, V> {
 }
 
 impl<'a, K, V> Paged<'a, K, V> {
+    const PAGE: usize = Pages::<V>::PAGE;
+
     /// The keys and places of some numbers in one page.
     #[inline]
     fn run(&self, from: usize, to: usize) -> Run<'a, K, V> {
         let keys = &self.keys[from..to];
-        let start = from % PAGE;
+        let start = from % Self::PAGE;
         match self.pages.page(from) {
             Some(page) => (keys, &page[start..start + keys.len()]),
             None => (&[], &[]),
@@ -184,7 +186,7 @@ impl<'a, K, V> Paged<'a, K, V> {
                 self.front = (keys, places);
             } else if self.middle.0 < self.middle.1 {
                 let from = self.middle.0;
-                let to = (from / PAGE * PAGE + PAGE).min(self.middle.1);
+                let to = (from / Self::PAGE * Self::PAGE + Self::PAGE).min(self.middle.1);
                 self.front = self.run(from, to);
                 self.middle.0 = to;
             } else if self.back.0.is_empty() {
@@ -209,7 +211,7 @@ impl<'a, K, V> Paged<'a, K, V> {
                 self.back = (keys, places);
             } else if self.middle.0 < self.middle.1 {
                 let to = self.middle.1;
-                let from = ((to - 1) / PAGE * PAGE).max(self.middle.0);
+                let from = ((to - 1) / Self::PAGE * Self::PAGE).max(self.middle.0);
                 self.back = self.run(from, to);
                 self.middle.1 = from;
             } else if self.front.0.is_empty() {

@@ -8,8 +8,11 @@ use std::sync::Arc;
 
 use super::index::{Keys as Known, count_before};
 use super::iter::{Iter, Keys, Values};
-use super::pages::{PAGE, Pages};
+use super::pages::Pages;
 use super::tree::Tree;
+
+/// So many added keys, or removed ones, are no reason for a rebuild.
+const FEW: usize = 64;
 
 /// An ordered map of which every version stays readable, made for many changes of values and fewer of keys.
 ///
@@ -200,7 +203,7 @@ where
         if place.found {
             return self.added.value(&place).map(|held| std::mem::replace(held, value));
         }
-        if self.added.len() >= PAGE.max(self.known.sorted.len() / 4) {
+        if self.added.len() >= FEW.max(self.known.sorted.len() / 4) {
             self.rebuild();
             place = self.added.place(&key);
         }
@@ -216,7 +219,7 @@ where
     {
         // Before anything is removed, so that a panic in a key's or a value's code takes nothing away.
         let dead = self.known.sorted.len() - self.held;
-        if dead >= PAGE.max(self.len()) && self.contains_key(key) {
+        if dead >= FEW.max(self.len()) && self.contains_key(key) {
             self.rebuild();
         }
         match self.known.find(key) {
@@ -292,7 +295,7 @@ where
     /// As many [`insert`](PagedMap::insert)s; for half as many entries as the map has or more, one rebuild: O(n + m log m).
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
         let mut further: Vec<(K, V)> = entries.into_iter().collect();
-        if further.len() < PAGE.max(self.len() / 2) {
+        if further.len() < FEW.max(self.len() / 2) {
             return further.into_iter().for_each(|(key, value)| drop(self.insert(key, value)));
         }
         further.sort_by(|one, other| one.0.cmp(&other.0));

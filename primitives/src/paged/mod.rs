@@ -5,7 +5,7 @@
 //! | part | holds | shared by |
 //! |---|---|---|
 //! | known keys | the keys of the last rebuild in ascending order, and a hash index of them | all versions since, unchanged |
-//! | pages | the values of known keys, in pages of 64 in the same order, below a tree of nodes 16 wide | page by page |
+//! | pages | the values of known keys in the same order, in pages of 64 (16 if values need to be dropped) below a tree of nodes 16 wide | page by page |
 //! | added entries | all others, in a B-tree of nodes 24 wide | node by node |
 //!
 //! Writing to a known key copies one page and the nodes above it, if another version shares them, and no key at all. A
@@ -26,16 +26,16 @@
 //! | range | O(log n), then O(1) an entry, held or removed since the last rebuild |
 //! | from an iterator | O(n log n) |
 //!
-//! More exactly, finding a value below its node and page costs log₁₆ n steps: four for a million entries.
+//! O(1) is not quite right: from a key's number to its value are log₁₆ n steps, four for a million entries.
 //!
 //! # Memory
 //! Beyond the key and an `Option` of the value, a known key takes 17 bytes in the index. Known keys are at most
 //! twice the entries and 65 more, whatever was inserted and removed; removed values are dropped at once, if no other
-//! version holds them. Another version costs what it changed: with 8-byte values, a page of 1 KiB and nodes of 136 bytes.
+//! version holds them. Another version costs what it changed: with 8-byte values, a page of 1 KiB and nodes of 280 bytes.
 //!
 //! # When another map is better
 //! - One version at a time is enough: `HashMap` looks up in about two thirds of the time or less, `BTreeMap` is smaller.
-//! - Values are large, or costly to clone: pages clone 64 of them. Keep them behind an `Arc`, or use `imbl`, whose nodes are smaller.
+//! - Values are large, or costly to clone: a write clones the 16 or 64 of a page. Keep them behind an `Arc`.
 //! - Keys come and go as often as values change: then this is a B-tree with rebuilds, and `imbl::OrdMap` has no spikes.
 //! - Nearly everything changes in every version: clone a `HashMap`.
 //!

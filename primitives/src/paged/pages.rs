@@ -1,14 +1,13 @@
 //! Values by number, in pages that versions share until one of them writes.
 
+use std::mem::needs_drop;
 use std::sync::Arc;
 
-/// Values in a page. A page is what one write copies.
-pub(super) const PAGE: usize = 64;
 /// Children of a node. Copying a node touches the reference counts of all of them.
 const WIDE: usize = 16;
 
 /// A page: a value or nothing for each number.
-pub(super) type Page<V> = [Option<V>; PAGE];
+pub(super) type Page<V> = [Option<V>];
 
 /// A tree of pages. Its shape is fixed when it is built.
 pub(super) struct Pages<V> {
@@ -39,17 +38,24 @@ impl<V> Clone for Node<V> {
 }
 
 impl<V> Pages<V> {
+    /// Values in a page, which is what one write copies: few where a copy may be more than one of bytes.
+    pub(super) const PAGE: usize = if needs_drop::<V>() { 16 } else { 64 };
+
     pub(super) const fn none() -> Self {
-        Pages { root: Node::Last([const { None }; WIDE]), shift: PAGE.ilog2() }
+        Pages { root: Node::Last([const { None }; WIDE]), shift: Self::PAGE.ilog2() }
     }
 
     /// The values of the numbers 0, 1, …
     pub(super) fn of(values: Vec<V>) -> Self {
-        let pages = groups::<_, PAGE>(values).map(Arc::new);
-        let mut level: Vec<_> = groups::<_, WIDE>(pages).map(Node::Last).collect();
-        let mut shift = PAGE.ilog2();
+        let mut values = values.into_iter().map(Some);
+        let pages = std::iter::from_fn(|| {
+            let page: Arc<Page<V>> = values.by_ref().take(Self::PAGE).collect();
+            (!page.is_empty()).then_some(page)
+        });
+        let mut level: Vec<_> = groups(pages).map(Node::Last).collect();
+        let mut shift = Self::PAGE.ilog2();
         while level.len() > 1 {
-            level = groups::<_, WIDE>(level.into_iter().map(Arc::new)).map(Node::Inner).collect();
+            level = groups(level.into_iter().map(Arc::new)).map(Node::Inner).collect();
             shift += WIDE.ilog2();
         }
         level.pop().map_or(Pages::none(), |root| Pages { root, shift })
@@ -58,12 +64,12 @@ impl<V> Pages<V> {
     /// The value of a number.
     #[inline]
     pub(super) fn get(&self, id: usize) -> Option<&V> {
-        self.page(id)?[id % PAGE].as_ref()
+        self.page(id)?.get(id % Self::PAGE)?.as_ref()
     }
 
     /// What the first numbers hold, in order.
     pub(super) fn iter(&self, count: usize) -> impl Iterator<Item = &Option<V>> {
-        (0..count).step_by(PAGE).filter_map(|id| self.page(id)).flatten().take(count)
+        (0..count).step_by(Self::PAGE).filter_map(|id| self.page(id)).flatten().take(count)
     }
 
     /// The page with a number.
@@ -91,7 +97,7 @@ impl<V: Clone> Pages<V> {
             match node {
                 Node::Inner(nodes) => node = Arc::make_mut(nodes[child].as_mut()?),
                 Node::Last(pages) => {
-                    return Some(&mut Arc::make_mut(pages[child].as_mut()?)[id % PAGE]);
+                    return Arc::make_mut(pages[child].as_mut()?).get_mut(id % Self::PAGE);
                 }
             }
             shift -= WIDE.ilog2();
@@ -100,13 +106,11 @@ impl<V: Clone> Pages<V> {
 }
 
 /// Cuts into arrays, of which the last is filled up with nothing.
-fn groups<T, const N: usize>(
-    items: impl IntoIterator<Item = T>,
-) -> impl Iterator<Item = [Option<T>; N]> {
+fn groups<T>(items: impl IntoIterator<Item = T>) -> impl Iterator<Item = [Option<T>; WIDE]> {
     let mut items = items.into_iter();
     std::iter::from_fn(move || {
         let first = items.next()?;
-        let mut group = [const { None }; N];
+        let mut group = [const { None }; WIDE];
         group[0] = Some(first);
         for place in &mut group[1..] {
             *place = items.next();

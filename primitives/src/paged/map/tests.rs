@@ -29,8 +29,8 @@ impl<K: Ord, V, S> PagedMap<K, V, S> {
         assert!(self.known.sorted.is_sorted_by(|one, other| one < other));
         let held = self.pages.iter(self.known.sorted.len()).flatten().count();
         assert_eq!(self.held, held);
-        assert!(self.known.sorted.len() - held <= PAGE.max(self.len() + 1), "few removed keys");
-        assert!(self.added.len() <= PAGE.max(self.known.sorted.len() / 4), "few added keys");
+        assert!(self.known.sorted.len() - held <= FEW.max(self.len() + 1), "few removed keys");
+        assert!(self.added.len() <= FEW.max(self.known.sorted.len() / 4), "few added keys");
         let all = self.known.sorted.iter();
         assert!(
             all.into_iter().all(|key| !self.added.place(key).found),
@@ -218,7 +218,7 @@ fn nothing_is_in_an_empty_map() {
 #[test]
 fn one_key_comes_and_goes() {
     let mut map = PagedMap::<String, u32>::new();
-    for round in 0..3 * PAGE as u32 {
+    for round in 0..3 * FEW as u32 {
         assert_eq!(map.insert("a".to_owned(), round), None);
         assert_eq!(map["a"], round);
         assert_eq!(map.insert("a".to_owned(), round + 1), Some(round));
@@ -247,6 +247,8 @@ fn grows_over_all_thresholds_one_by_one_and_at_once() {
     // A page, a node, and the root of two and three levels are just full, or just not.
     for size in [1, 64, 65, 1024, 1025, 16_384, 16_385, 262_144, 262_145] {
         let map: PagedMap<u32, u32> = (0..size).map(|n| (n, !n)).collect();
+        let boxed: PagedMap<u32, Box<u32>> = (0..size / 4).map(|n| (n, Box::new(!n))).collect();
+        assert!(boxed.values().all(|value| boxed[&!**value] == *value));
         assert!(
             map.iter().eq((0..size)
                 .map(|n| (n, !n))
@@ -349,7 +351,7 @@ fn memory_stays_bounded_while_fresh_keys_come_and_go() {
             } else {
                 first.for_each(|(key, value)| drop(map.insert(key, value)));
             }
-            for n in live..live + 20 * live.max(PAGE as u64) {
+            for n in live..live + 20 * live.max(FEW as u64) {
                 map.insert(key(n), Arc::clone(&values));
                 assert!(map.remove(&key(n - live)).is_some());
                 if n % 16 == 0 {
@@ -357,7 +359,7 @@ fn memory_stays_bounded_while_fresh_keys_come_and_go() {
                 }
                 assert_eq!(count_values(&values), map.len(), "a removed value is gone");
                 // Of added keys a few are copied into the nodes above.
-                let bound = 2 * map.len() + PAGE + 1 + map.added.len() / 4;
+                let bound = 2 * map.len() + FEW + 1 + map.added.len() / 4;
                 assert!(count_keys(&keys) <= bound, "{} keys for {}", count_keys(&keys), map.len());
             }
         }
@@ -382,16 +384,17 @@ fn a_batch_copies_each_page_once_and_an_unshared_map_nothing() {
     };
     let first: PagedMap<u32, Counted> = (0..10_000).map(|n| (n, Counted(n))).collect();
     let mut next = first.clone();
-    let page = 3 * PAGE as u32;
+    let wide = Pages::<Counted>::PAGE;
+    let page = 3 * wide as u32;
     let change = |next: &mut PagedMap<u32, Counted>, key| *next.get_mut(&key).unwrap() = Counted(0);
-    assert_eq!(copies(&mut || change(&mut next, page)), PAGE);
+    assert_eq!(copies(&mut || change(&mut next, page)), wide);
     assert_eq!(
-        copies(&mut || (page..page + PAGE as u32).for_each(|key| change(&mut next, key))),
+        copies(&mut || (page..page + wide as u32).for_each(|key| change(&mut next, key))),
         0
     );
     assert_eq!(copies(&mut || assert!(next.remove(&page).is_some())), 0);
     assert_eq!(copies(&mut || assert_eq!(next.get_mut(&page), None)), 0);
-    assert_eq!(copies(&mut || assert!(next.insert(9_999, Counted(1)).is_some())), 10_000 % PAGE);
+    assert_eq!(copies(&mut || assert!(next.insert(9_999, Counted(1)).is_some())), 10_000 % wide);
     assert_eq!(first[&page], Counted(page));
 }
 

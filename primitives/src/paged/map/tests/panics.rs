@@ -129,7 +129,7 @@ fn mixed(known: u32, removed: u32, added: u32) -> Map {
 
 #[test]
 fn a_map_survives_panics_of_its_keys_and_values() {
-    let page = PAGE as u32;
+    let page = FEW as u32;
     let insert = |map: &Map, key: u32| {
         let change = |map: &mut Map| drop(map.insert(Brittle(key), Brittle(9)));
         survives(map, change, |model| _ = model.insert(key, 9));
