@@ -4,8 +4,8 @@ use std::fmt;
 use std::ops::{Bound, Deref};
 use std::sync::Arc;
 
-use imbl::{OrdMap, Vector};
 use queenright_primitives::Version;
+use queenright_primitives::paged::PagedMap;
 use queenright_primitives::snapshot;
 
 use crate::id::AgentId;
@@ -43,10 +43,10 @@ pub struct State {
     pub(crate) version: Version,
     /// Changes after this version are all known, removals included.
     pub(crate) horizon: Version,
-    pub(crate) entries: OrdMap<Key, Entry>,
-    pub(crate) removed: OrdMap<Key, Removal>,
-    /// Removals in the order they happened, so that old ones are forgotten without a search.
-    pub(crate) removals: Vector<(Version, Key)>,
+    pub(crate) entries: PagedMap<Key, Entry>,
+    pub(crate) removed: PagedMap<Key, Removal>,
+    /// What each version removed, so that old removals are forgotten without a search.
+    pub(crate) removals: PagedMap<Version, Arc<[Key]>>,
 }
 
 impl State {
@@ -68,12 +68,12 @@ impl State {
         self.version
     }
 
-    /// The value of a key. O(log n).
+    /// The value of a key. O(1); O(log n) for one that is new since the map of entries was last rebuilt, and for none.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.entries.get(key).map(|entry| &entry.value)
     }
 
-    /// The value of a key with its origin. O(log n).
+    /// The value of a key with its origin. As [`get`](Self::get).
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.get(key)
     }
@@ -128,7 +128,7 @@ impl State {
 ///
 /// Between `a` and `a/` other keys may sort (`a-b`), so the prefix itself and what is below it are two ranges.
 fn under<'m, V: Clone>(
-    map: &'m OrdMap<Key, V>,
+    map: &'m PagedMap<Key, V>,
     prefix: &str,
 ) -> impl Iterator<Item = (&'m Key, &'m V)> + use<'m, V> {
     let (exact, from, to) = match prefix {
@@ -142,7 +142,7 @@ fn under<'m, V: Clone>(
     };
     let from = from.as_ref().map(String::as_str);
     let to = to.as_ref().map(String::as_str);
-    exact.into_iter().chain(map.range::<_, str>((from, to)))
+    exact.into_iter().chain(map.range::<str, _>((from, to)))
 }
 
 impl fmt::Debug for State {

@@ -144,6 +144,7 @@ pub fn apply(state: &State, batch: &[Proposal], input: &RoundInput, verdicts: &V
     next.version = state.version.next();
     let mut merged: BTreeMap<&Key, Option<Delta>> = BTreeMap::new();
     let mut writers: HashMap<&Key, (usize, &Op)> = HashMap::new();
+    let mut removed = Vec::new();
     // Of several who wrote a key together, the one that was judged first counts as the writer.
     for &place in &verdicts.accepted {
         let writes = batch.get(place).map(|proposal| proposal.writes.as_slice());
@@ -161,7 +162,10 @@ pub fn apply(state: &State, batch: &[Proposal], input: &RoundInput, verdicts: &V
             None => match op {
                 Op::Set(value) => Ok(value.clone()),
                 _ => {
-                    remove(&mut next, key, proposal);
+                    let removal = Removal { version: next.version, writer: proposal.agent.clone() };
+                    next.entries.remove(key);
+                    next.removed.insert(key.clone(), removal);
+                    removed.push(key.clone());
                     continue;
                 }
             },
@@ -182,6 +186,9 @@ pub fn apply(state: &State, batch: &[Proposal], input: &RoundInput, verdicts: &V
             next.entries.insert(key.clone(), entry);
         }
     }
+    if !removed.is_empty() {
+        next.removals.insert(next.version, removed.into());
+    }
     forget(&mut next, input.policy.window);
     next
 }
@@ -198,27 +205,20 @@ fn fold(merged: &mut Option<Delta>, op: &Op) {
     }
 }
 
-fn remove(next: &mut State, key: &Key, proposal: &Proposal) {
-    let version = next.version;
-    next.entries.remove(key);
-    let removal = Removal { version, writer: proposal.agent.clone() };
-    next.removed.insert(key.clone(), removal);
-    next.removals.push_back((version, key.clone()));
-}
-
 /// Drops the memory of removals that fell out of the window. Each removal is dropped once.
 fn forget(next: &mut State, window: u64) {
-    next.horizon = Version(next.version.0.saturating_sub(window)).max(next.horizon);
-    while let Some((version, key)) = next.removals.front().cloned() {
-        if version > next.horizon {
-            break;
-        }
-        next.removals.pop_front();
-        // The key may have been removed again since, or written.
-        if next.removed.get(&key).is_some_and(|gone| gone.version == version) {
-            next.removed.remove(&key);
+    let horizon = Version(next.version.0.saturating_sub(window)).max(next.horizon);
+    let fallen = next.removals.range(next.horizon.next()..=horizon);
+    for version in fallen.map(|(version, _)| *version).collect::<Vec<_>>() {
+        let keys = next.removals.remove(&version);
+        for key in keys.iter().flat_map(|keys| keys.iter()) {
+            // The key may have been removed again since, or written.
+            if next.removed.get(key).is_some_and(|gone| gone.version == version) {
+                next.removed.remove(key);
+            }
         }
     }
+    next.horizon = horizon;
 }
 
 /// The order in which a batch is judged.

@@ -333,6 +333,33 @@ fn removals_are_forgotten_only_after_the_window() {
     assert_ne!(BASE_AGENT, "p5");
 }
 
+#[test]
+fn each_of_many_removals_is_forgotten_with_its_own_version() {
+    let mut state = base(&[("x", 1), ("y", 1), ("z", 1)]);
+    let policy = RoundPolicy { window: 3, ..RoundPolicy::default() };
+    let remove = |key| (key, Op::Remove);
+    // What is written in each round, and which keys are remembered as removed after it.
+    let rounds = [
+        (vec![remove("x"), remove("y")], "x y"),
+        (vec![set("x", 2), remove("z")], "y z"),
+        (vec![remove("x")], "x y z"),
+        (vec![set("other", 1)], "x z"),
+        (vec![set("other", 2)], "x"),
+        (vec![set("other", 3)], ""),
+        (vec![set("other", 4)], ""),
+    ];
+    for (round, (ops, remembered)) in rounds.into_iter().enumerate() {
+        let batch = [writes(on(&state, &format!("p{round}"), 0), &ops)];
+        let mut input = input(&state);
+        input.policy = policy.clone();
+        let verdicts = decide(&state, &batch, &input);
+        state = apply(&state, &batch, &input, &verdicts);
+        let removed: Vec<&str> = state.removed.keys().map(Key::as_str).collect();
+        assert_eq!(removed.join(" "), remembered, "round {round}");
+    }
+    assert!(state.removals.is_empty());
+}
+
 // Random batches.
 
 /// As many cases, or more if the environment asks for more.
