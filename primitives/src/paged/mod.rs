@@ -20,7 +20,7 @@
 //! # Costs
 //! | operation | time |
 //! |---|---|
-//! | clone | O(1): 18 reference counts |
+//! | clone | O(1): 18 reference counts at most |
 //! | look up, change | O(1) for known keys; O(log n) for added and for absent ones |
 //! | insert a key, remove one | O(log n) and its share of a rebuild |
 //! | range | O(log n), then O(1) an entry, held or removed since the last rebuild |
@@ -32,6 +32,7 @@
 //! Beyond the key and an `Option` of the value, a known key takes 17 bytes in the index. Known keys are at most
 //! twice the entries and 65 more, whatever was inserted and removed; removed values are dropped at once, if no other
 //! version holds them. Another version costs what it changed: with 8-byte values, a page of 1 KiB and nodes of 280 bytes.
+//! Numbers of keys have 32 bits; a rebuild of 2³² − 1 keys or more panics.
 //!
 //! # When another map is better
 //! - One version at a time is enough: `HashMap` looks up in about two thirds of the time or less, `BTreeMap` is smaller.

@@ -170,7 +170,7 @@ fn a_map_survives_panics_of_its_keys_and_values() {
 }
 
 #[test]
-fn a_batch_that_panics_changes_nothing_or_a_part() {
+fn a_large_batch_is_taken_whole_or_not_at_all() {
     let map = mixed(30, 3, 5);
     let batch = || (0..90).map(|n| (Brittle(n), Brittle(7)));
     let mut after: Model = map.iter().map(|(key, value)| (key.0, value.0)).collect();
