@@ -187,6 +187,7 @@ where
     ///
     /// O(1) for a key of the last rebuild, held or removed: one page and the few nodes above it are copied, if other
     /// versions share them. O(log n) for other keys, and a share of the next rebuild.
+    #[inline]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         if let Some(id) = self.known.find(&key) {
             let before = self.pages.place(id)?.replace(value);
@@ -324,7 +325,7 @@ where
     }
 }
 
-/// O(1): three reference counts.
+/// O(1): a reference count for each part and for each child of the pages' root, 18 at most.
 impl<K, V, S> Clone for PagedMap<K, V, S> {
     fn clone(&self) -> Self {
         PagedMap {
