@@ -66,6 +66,12 @@ impl Waiters {
         go_on(panic);
     }
 
+    /// How many slots there are, taken or not.
+    #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     /// How many wakers there are.
     #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
     pub(crate) fn len(&self) -> usize {

@@ -236,7 +236,7 @@ impl<T> Core<T> {
 #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
 impl<T> Core<T> {
     pub(super) fn slots(&self) -> usize {
-        self.guests.len() + self.readers.len()
+        self.guests.len() + self.readers.len() + self.followers.slots()
     }
 }
 

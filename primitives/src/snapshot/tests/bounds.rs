@@ -148,6 +148,14 @@ fn slots_are_used_again() {
         drop(cell.reader());
     }
     assert_eq!(slots(&cell), before);
+    let wait_in_vain = || {
+        let mut change = Box::pin(cell.changed(cell.version()));
+        assert!(change.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    };
+    wait_in_vain();
+    let before = slots(&cell);
+    (0..1000).for_each(|_| wait_in_vain());
+    assert_eq!(slots(&cell), before);
 }
 
 #[test]
