@@ -2,26 +2,45 @@
 
 use std::any::Any;
 use std::mem::forget;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread::panicking;
 
 /// What a panic carries.
 pub(crate) type Payload = Box<dyn Any + Send>;
 
-/// Keeps the first panic of several. The others have been reported by the panic hook; what they carry is forgotten, as
-/// its drop is the caller's code, too.
+/// Keeps the first panic of several. The panic hook has reported the others.
 pub(crate) fn keep_first<R>(first: &mut Option<Payload>, result: Result<R, Payload>) {
     match result {
         Err(panic) if first.is_none() => *first = Some(panic),
-        Err(panic) => forget(panic),
+        Err(panic) => discard(panic),
         Ok(_) => {}
     }
+}
+
+/// Drops what a panic carries, which is the caller's code as well and may panic, with something to drop again.
+fn discard(mut panic: Payload) {
+    for _ in 0..8 {
+        match catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            Ok(()) => return,
+            Err(next) => panic = next,
+        }
+    }
+    forget(panic);
+}
+
+/// Drops all of these, whatever one of them does.
+pub(crate) fn drop_each<T>(items: impl IntoIterator<Item = T>) {
+    let mut panic = None;
+    for item in items {
+        keep_first(&mut panic, catch_unwind(AssertUnwindSafe(|| drop(item))));
+    }
+    go_on(panic);
 }
 
 /// Lets the panic that was kept go on, unless this thread panics already, which would end the process.
 pub(crate) fn go_on(first: Option<Payload>) {
     match first {
-        Some(panic) if panicking() => forget(panic),
+        Some(panic) if panicking() => discard(panic),
         Some(panic) => resume_unwind(panic),
         None => {}
     }

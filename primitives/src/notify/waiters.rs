@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use crate::panics::{go_on, keep_first};
+use crate::panics::{drop_each, go_on, keep_first};
 use crate::slots::{Slot, Slots};
 use crate::sync::{AtomicBool, Ordering, Thread, current, fence, park, park_timeout};
 
@@ -57,7 +57,8 @@ impl Waiters {
 
     #[cold]
     fn wake_each(&self) {
-        // Orders the change before the look into slots that were added meanwhile, as that for who waits first.
+        // SeqCst orders the change before the look into each slot, whose loads are not SeqCst, and into blocks of
+        // slots that were added meanwhile. (Loom puts a fence of its own here: no model misses this one.)
         fence(Ordering::SeqCst);
         let mut panic = None;
         for waker in self.slots.iter().filter_map(take) {
@@ -82,7 +83,7 @@ impl Waiters {
 impl Drop for Waiters {
     fn drop(&mut self) {
         // Those of futures that were forgotten.
-        self.slots.iter().filter_map(take).for_each(drop);
+        drop_each(self.slots.iter().filter_map(take));
     }
 }
 
@@ -116,7 +117,8 @@ impl<'w> Registration<'w> {
 
     fn wait_with(&mut self, waker: &Waker) {
         // All clones first: they are the caller's code, and may panic; so may the drop of what is replaced.
-        let (left, kept) = (boxed(waker.clone()), waker.clone());
+        let (kept, left) = (waker.clone(), waker.clone());
+        let left = boxed(left);
         let slot =
             self.place.as_ref().map_or_else(|| self.waiters.slots.take_idle(), |place| place.0);
         let before = slot.leave(left);
@@ -125,7 +127,8 @@ impl<'w> Registration<'w> {
         fence(Ordering::SeqCst);
         let replaced = self.place.replace((slot, kept));
         // SAFETY: only boxed wakers are left in these slots, and this was taken out here.
-        drop((replaced, before.map(|waker| unsafe { unboxed(waker) })));
+        let before = before.map(|waker| *unsafe { unboxed(waker) });
+        drop_each([replaced.map(|(_, kept)| kept), before]);
     }
 }
 
@@ -134,7 +137,7 @@ impl Drop for Registration<'_> {
         if let Some((slot, kept)) = self.place.take() {
             let left = take(slot);
             slot.give_back();
-            drop((kept, left));
+            drop_each([Some(kept), left.map(|waker| *waker)]);
         }
     }
 }

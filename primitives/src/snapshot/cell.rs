@@ -45,7 +45,8 @@ impl<T> SnapshotCell<T> {
         Self::starting_at(Version(0), value)
     }
 
-    /// A cell whose first version is `version`, to go on from a state that was stored. After `u64::MAX` comes 0.
+    /// A cell whose first version is `version`, to go on from a state that was stored. After `u64::MAX` comes 0;
+    /// no commit is fooled by that, but who waits across it may wait in vain.
     pub fn starting_at(version: Version, value: T) -> Self {
         Self::reclaiming_every(SEGMENT, version, value)
     }
@@ -84,7 +85,7 @@ impl<T> SnapshotCell<T> {
     }
 
     /// Makes `value` the next version, provided that the current one is still `base`. Lock-free; O(1), but
-    /// every 32nd commit frees what 32 have replaced, which takes O((32 + slots) log slots).
+    /// every 32nd commit frees what 32 have replaced, see the [module page](crate::snapshot).
     ///
     /// # Errors
     /// [`Stale`] gives the value back when another commit came first.

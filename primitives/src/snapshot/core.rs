@@ -1,6 +1,7 @@
 //! The protocol: how versions are protected, published and reclaimed. The guide is in the module's page.
 
 use std::marker::PhantomData;
+use std::mem::forget;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
@@ -17,8 +18,8 @@ use crate::sync::{
 /// Of how many commits one reclaims what they all replaced, unless somebody asks for another number.
 pub(super) const SEGMENT: NonZero<u8> = NonZero::new(model_or(2, 32) as u8).unwrap();
 
-/// How many stale versions one commit looks for in the slots. It holds so many back if it is suspended.
-const SWEEP: usize = model_or(1, 32);
+/// How many stale versions one commit looks for in the slots, or as many as a segment has.
+const SWEEP: u8 = model_or(1, 32) as u8;
 
 /// How many threads can be inside a cell at once before slots are added.
 const GUESTS: usize = model_or(2, 8);
@@ -79,7 +80,7 @@ impl<T> Core<T> {
     pub(super) fn enter(&self) -> Guest<'_, T> {
         let likely = self.glance();
         let slot = self.guests.take_near(thread_number(), likely);
-        Guest { node: self.settle(slot, likely), slot }
+        Guest { node: self.settle(slot, likely), core: self, slot }
     }
 
     /// A slot for a reader that will announce what it reads, and give it back.
@@ -128,11 +129,13 @@ impl<T> Core<T> {
         match root.compare_exchange(base.as_ptr(), node, Ordering::SeqCst, Ordering::Relaxed) {
             Ok(_) => {
                 // From here on `node` may be reclaimed at any time, but not `base`, if that falls to us.
-                drop(guest);
+                let slot = guest.leave();
                 let garbage = (place == 0).then(|| self.collect(base));
-                // Only now comes code of others, which may panic: wakers, and values that are dropped.
+                // Only now comes code of others, which may panic: wakers, and values that are dropped. What is
+                // skipped then is done by a later commit.
                 self.followers.wake_all();
                 drop(garbage);
+                self.take_over(slot);
                 if place == 0 {
                     drop(self.sweep());
                 }
@@ -192,14 +195,22 @@ impl<T> Core<T> {
     fn sweep(&self) -> Garbage<'_, T> {
         let mut stale = List::new();
         let slots = self.guests.iter().chain(self.readers.iter());
-        for node in slots.filter_map(Slot::take_stale).take(SWEEP) {
+        for node in slots.filter_map(Slot::take_stale).take(self.segment.max(SWEEP).into()) {
             stale.push(node);
         }
         self.sort_out(stale)
     }
 
     /// Frees what was left to a slot whose owner reads nothing any more.
+    #[inline]
     pub(super) fn take_over(&self, slot: &Slot<Node<T>>) {
+        if slot.has_left() {
+            self.take_over_what_is_left(slot);
+        }
+    }
+
+    #[cold]
+    fn take_over_what_is_left(&self, slot: &Slot<Node<T>>) {
         if let Some(node) = slot.take_left() {
             let mut nodes = List::new();
             nodes.push(node);
@@ -216,8 +227,8 @@ impl<T> Core<T> {
 
     /// Whether nobody will commit any more; then all that was committed is seen by whoever looks now.
     pub(super) fn is_closed(&self) -> bool {
-        // Acquire pairs with the Release in `close`, and SeqCst orders this after a follower's push.
-        self.closed.load(Ordering::SeqCst)
+        // Acquire pairs with the Release in `close`; a follower's fence orders this after its waker.
+        self.closed.load(Ordering::Acquire)
     }
 
     /// How many versions were replaced and still wait to be reclaimed. Exact while nobody commits.
@@ -255,10 +266,19 @@ impl<T> Drop for Core<T> {
 /// The current version, protected for the time of one call.
 pub(super) struct Guest<'c, T> {
     node: NonNull<Node<T>>,
+    core: &'c Core<T>,
     slot: &'c Slot<Node<T>>,
 }
 
-impl<T> Guest<'_, T> {
+impl<'c, T> Guest<'c, T> {
+    /// Gives the slot back, and does not look yet into what was left there meanwhile.
+    fn leave(self) -> &'c Slot<Node<T>> {
+        let slot = self.slot;
+        forget(self);
+        slot.give_back();
+        slot
+    }
+
     fn node(&self) -> &Node<T> {
         // SAFETY: the slot protects the node, and gives no reference that outlives the guest.
         unsafe { self.node.as_ref() }
@@ -290,6 +310,7 @@ impl<T> Drop for Guest<'_, T> {
     #[inline]
     fn drop(&mut self) {
         self.slot.give_back();
+        self.core.take_over(self.slot);
     }
 }
 

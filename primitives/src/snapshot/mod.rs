@@ -28,8 +28,9 @@
 //! A node that is announced is *left* to the slot that announces it, and takes the place of what was left there before,
 //! into which the commit then looks instead, after a new fence (the hand-over of Herlihy, Luchangco and Moir,
 //! *The repeat offender problem*, 2002). So nobody ever holds more nodes than it came with, and a slot never more
-//! than one, though any commit may be suspended anywhere. A handle that lets go or is dropped looks into what was
-//! left to it, and each reclaiming commit into as much as it freed of what is left where it is no longer announced.
+//! than one, though any commit may be suspended anywhere. Whoever ends a call, lets go with its handle or drops it
+//! looks into what was left to it; and each reclaiming commit into some of what is left where it is no longer announced,
+//! as many as a segment has or 32 if that is more.
 //!
 //! # What synchronises with what
 //! | this | and this | so that |
@@ -56,14 +57,17 @@
 //! | | progress | steps |
 //! |---|---|---|
 //! | `get` of a handle, nothing committed since | wait-free | O(1) |
-//! | `get` otherwise; `version`, `read`, `load`, `stage` (beside the clone) | lock-free: a further attempt means that somebody committed | O(1); O(slots) if the near slot is taken |
+//! | `get` otherwise; `version`, `read`, `load`, `stage` (beside the clone) | lock-free: a further attempt means that somebody committed | O(1); O(slots) if the near slot is taken; *r* if there is something to free at the end |
 //! | drop of a snapshot; `last`, `has_changed` | wait-free | O(1) |
-//! | `release`, drop of a handle | lock-free | O(1); O(slots log slots) if there is something to free |
-//! | `commit`, `compare_and_commit` | lock-free; fails only if another commit succeeded | O(1); each 32nd O((32 + slots) log slots) |
+//! | `release`, drop of a handle | lock-free | O(1); *r* if there is something to free |
+//! | `commit`, `compare_and_commit` | lock-free; fails only if another commit succeeded | O(1); each 32nd *r* |
 //! | `update`, `replace` | lock-free as a group | the same, per attempt |
 //! | `reader`, `clone` of a handle | lock-free | O(handles) |
 //! | waking those who wait | lock-free; one load until somebody waits for the first time | O(those who waited at once) |
 //! | `wait_for`, `wait_changed` | blocks, by its nature | |
+//!
+//! *r* is O((32 + slots) log slots), and that again each time that what was displaced in a slot is still read elsewhere, at
+//! most as often as there are slots.
 //!
 //! To allocate and to free is part of all that, and as lock-free as the allocator is. *Slots* are the handles and the
 //! calls under way that there were at most, and eight.
@@ -81,7 +85,7 @@
 //!
 //! That is less than 64 × commits under way (at least one) + readers + owned versions. A slot may keep its one version
 //! until a segment begins after its owner has left, if a commit leaves it there in that very moment. Without commits
-//! nothing is freed but what handles let go of: an idle cell may keep 31 old versions, which is why cells of very
+//! nothing is freed but what handles and calls let go of: an idle cell may keep 31 old versions, which is why cells of very
 //! large states should reclaim more often. A leaked or forgotten handle keeps its version as long as the cell lives,
 //! and the cell. Slots are not given back to the allocator, 128 bytes each. A cell is about 1.7 KiB.
 //!
@@ -91,8 +95,8 @@
 //!
 //! # Panics in your code
 //! A panic in a closure or in `T::clone` leaves the cell as it was. One in the drop of an old state or in a waker
-//! reaches whoever ran it, a commit for instance, after the commit has happened, all were woken and all
-//! that was to be freed is freed.
+//! reaches whoever ran it: a commit, after it has happened, all were woken and all that was to be freed is freed; or the end
+//! of a read that was the last to keep a version.
 //!
 //! # When something else is better
 //! - **A lock** (`RwLock<Arc<T>>`), if reads are rare: an uncontended commit costs half as much, and the cell is small. Or

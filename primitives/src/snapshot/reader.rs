@@ -85,7 +85,7 @@ impl<T> SnapshotReader<T> {
         seen.map(|node| &node.value)
     }
 
-    /// Whether [`get`](Self::get) would give another version than the last time. Wait-free.
+    /// Whether [`get`](Self::get) would give another version than [`last`](Self::last) does, or that gives none. Wait-free.
     #[inline]
     pub fn has_changed(&self) -> bool {
         self.core.glance() != self.seen

@@ -2,6 +2,8 @@
 
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, RawWaker, RawWakerVTable, Wake, Waker};
 
 use super::*;
@@ -183,9 +185,10 @@ fn in_what_a_panic_carries() {
         let kind = (number < 5).then_some(number.is_multiple_of(2));
         cell.update(|state| State(state.0.next(), kind)).unwrap();
     }
-    let spiteful =
+    let carried =
         catch_unwind(AssertUnwindSafe(|| cell.update(|state| State(state.0.next(), None))));
-    std::mem::forget(spiteful);
+    // Which of them it is, does not matter here.
+    let _spiteful_or_not = catch_unwind(AssertUnwindSafe(|| drop(carried)));
     assert_eq!((alive(&counter), cell.live_versions()), (1, 1));
 }
 
@@ -248,4 +251,49 @@ fn in_the_drop_of_a_state_that_a_reader_was_the_last_to_read() {
     assert_eq!(alive(&counter), 2);
     assert!(panics(|| reader.release()));
     assert_eq!((alive(&counter), reader.get().counted.number), (1, 1));
+}
+
+/// A waker whose every clone counts as alive, and panics when it is dropped once that is asked for.
+fn spiteful_waker(alive: &'static AtomicUsize, spiteful: &'static AtomicBool) -> Waker {
+    type Data = (&'static AtomicUsize, &'static AtomicBool);
+    const TABLE: RawWakerVTable = RawWakerVTable::new(clone, drop_one, |_| {}, drop_one);
+    fn clone(data: *const ()) -> RawWaker {
+        // SAFETY: the data of this table is a leaked `Data`.
+        let (alive, _) = unsafe { &*data.cast::<Data>() };
+        alive.fetch_add(1, Ordering::Relaxed);
+        RawWaker::new(data, &TABLE)
+    }
+    fn drop_one(data: *const ()) {
+        // SAFETY: as above.
+        let (alive, spiteful) = unsafe { &*data.cast::<Data>() };
+        alive.fetch_sub(1, Ordering::Relaxed);
+        assert!(!spiteful.load(Ordering::Relaxed), "in the drop of a waker");
+    }
+    static DATA: OnceLock<Data> = OnceLock::new();
+    let data = DATA.get_or_init(|| (alive, spiteful));
+    // SAFETY: the functions are those of this data.
+    unsafe { Waker::from_raw(clone(std::ptr::from_ref(data).cast())) }
+}
+
+#[test]
+fn in_the_drop_of_wakers() {
+    static ALIVE: AtomicUsize = AtomicUsize::new(0);
+    static SPITEFUL: AtomicBool = AtomicBool::new(false);
+    let waker = spiteful_waker(&ALIVE, &SPITEFUL);
+    let alive = || ALIVE.load(Ordering::Relaxed);
+    let cell = SnapshotCell::new(0);
+    let pending = || {
+        let mut change = Box::pin(cell.changed(cell.version()));
+        assert!(change.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        change
+    };
+    let (given_up, mut polled_again) = (pending(), pending());
+    assert_eq!(alive(), 5);
+    SPITEFUL.store(true, Ordering::Relaxed);
+    // Both clones go, though each panics.
+    assert!(panics(move || drop(given_up)));
+    assert_eq!(alive(), 3);
+    assert!(panics(|| polled_again.as_mut().poll(&mut Context::from_waker(Waker::noop()))));
+    assert_eq!((alive(), cell.waiting()), (1, 1));
+    SPITEFUL.store(false, Ordering::Relaxed);
 }
