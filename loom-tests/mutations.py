@@ -105,8 +105,6 @@ MUTATIONS = [
     ("guest-leaves-early", "a commit lets go of its base before the exchange (ABA)", CORE,
      "        let node = Box::into_raw(Node::new(version,", "        drop(guest);\n        let node = Box::into_raw(Node::new(version,",
      "                let slot = guest.leave();\n", "                let slot = self.guests.iter().next().unwrap();\n"),
-    ("guest-stays", "a commit collects while it still protects its base", CORE,
-     "                let slot = guest.leave();\n", "", "                self.take_over(slot);\n", "                drop(guest);\n"),
     ("never-leaves", "who is inside never leaves", CORE, "        self.slot.give_back();\n        self.core.take_over", "        self.core.take_over"),
     ("root-leaks", "a dropped cell leaks its last segment", CORE, "        nodes.push_segment(self.root.0.load(Ordering::Relaxed));\n", "        let _ = &mut nodes;\n"),
     ("no-base-check", "a commit does not compare its base", CELL, "if current != base {", "if false && current != base {"),
