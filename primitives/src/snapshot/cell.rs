@@ -18,6 +18,8 @@ const UPDATE_ATTEMPTS: usize = 4096;
 
 /// One current immutable state that any number of threads read while writers replace it.
 ///
+/// `T` must be sized: an address of what is not has two words, more than a compare-and-swap takes. Put it in a `Box`.
+///
 /// See the [module page](crate::snapshot) for the protocol, its progress and its memory bound. A cell occupies
 /// about 1.7 KiB beside its state.
 ///
