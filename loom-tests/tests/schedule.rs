@@ -13,7 +13,7 @@ use queenright_primitives::schedule::{Class, PriorityQueue, PushError};
 type Queue = Arc<PriorityQueue<u32>>;
 
 /// Too patient for aging to change the order in a model of a few pops.
-const PATIENCE: u32 = 100;
+const PATIENCE: u64 = 100;
 
 /// A queue that holds the tasks 0, 1, … already, of normal class.
 fn queue_with(tasks: u32, capacity: usize) -> Queue {

@@ -9,7 +9,7 @@
 //! | stage a new version of a map and keep the old one | [`paged::PagedMap`] | single-threaded |
 //! | know which proposals can stand in one commit | [`conflict::ConflictIndex`] | single-threaded |
 //! | merge changes whose order must not matter | [`aggregate::Aggregator`] | single-threaded |
-//! | hand out work by urgency, without starvation | [`schedule::PriorityQueue`] | blocking, a short lock |
+//! | hand out work by urgency and deadline, without starvation | [`schedule::PriorityQueue`] | blocking, a short lock |
 //! | wait for one answer, on a thread or in a task | [`notify::oneshot`] | blocking, a short lock |
 //!
 //! # Example
@@ -37,6 +37,8 @@
 #[doc = include_str!("../README.md")]
 struct CratePage;
 
+#[cfg_attr(not(queenright_loom), expect(unreachable_pub, reason = "its models reach it"))]
+mod lock;
 mod panics;
 mod slots;
 mod sync;
@@ -44,6 +46,7 @@ mod sync;
 /// How the models are run.
 #[cfg(queenright_loom)]
 pub mod model {
+    pub use crate::lock::SpinLock;
     pub use crate::sync::{Fences, put_fences};
 }
 

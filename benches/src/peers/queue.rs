@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crossbeam_queue::{ArrayQueue, SegQueue};
 use crossbeam_skiplist::SkipMap;
-use queenright_primitives::schedule::{Class, PriorityQueue};
+use queenright_primitives::schedule::{Class, Hint, PriorityQueue};
 
 /// How many classes there are; 0 goes first.
 pub const CLASSES: usize = Class::ALL.len();
@@ -26,6 +26,11 @@ pub trait Queue: Send + Sync + 'static {
     /// The next task, or `None` when it is empty.
     fn pop(&self) -> Option<u64>;
 
+    /// Adds them all; there is room.
+    fn push_many(&self, tasks: &mut Vec<(u64, Hint)>) {
+        tasks.drain(..).for_each(|(task, hint)| self.push(hint.class().index(), task));
+    }
+
     /// Takes up to `most` tasks, and says how many.
     fn pop_many(&self, out: &mut Vec<u64>, most: usize) -> usize {
         out.extend(std::iter::from_fn(|| self.pop()).take(most));
@@ -37,7 +42,7 @@ pub trait Queue: Send + Sync + 'static {
 pub struct Ours(PriorityQueue<u64>);
 
 /// A task passed over this often goes next; far beyond what a run does, as peers have no such rule.
-const PATIENCE: u32 = u32::MAX;
+const PATIENCE: u64 = u64::MAX;
 
 impl Queue for Ours {
     const NAME: &'static str = "queenright PriorityQueue";
@@ -57,7 +62,12 @@ impl Queue for Ours {
     }
 
     fn pop_many(&self, out: &mut Vec<u64>, most: usize) -> usize {
-        self.0.pop_many(out, most)
+        self.0.try_pop_many(out, most)
+    }
+
+    fn push_many(&self, tasks: &mut Vec<(u64, Hint)>) {
+        self.0.try_push_many(tasks);
+        assert!(tasks.is_empty(), "there is room");
     }
 }
 
@@ -104,6 +114,11 @@ impl Queue for ParkingLotHeap {
         self.0.lock().pop()
     }
 
+    fn push_many(&self, tasks: &mut Vec<(u64, Hint)>) {
+        let mut heap = self.0.lock();
+        tasks.drain(..).for_each(|(task, hint)| heap.push(hint.class().index(), task));
+    }
+
     fn pop_many(&self, out: &mut Vec<u64>, most: usize) -> usize {
         let mut heap = self.0.lock();
         out.extend(std::iter::from_fn(|| heap.pop()).take(most));
@@ -129,6 +144,11 @@ impl Queue for StdHeap {
     #[inline]
     fn pop(&self) -> Option<u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn push_many(&self, tasks: &mut Vec<(u64, Hint)>) {
+        let mut heap = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.drain(..).for_each(|(task, hint)| heap.push(hint.class().index(), task));
     }
 
     fn pop_many(&self, out: &mut Vec<u64>, most: usize) -> usize {

@@ -107,6 +107,7 @@ fn filled<Q: Queue>(depth: usize, room: usize) -> Q {
 fn measure<Q: Queue>(queue: &Q, sampler: &mut Sampler<'_>, work: Work) {
     let worker = || {
         let mut taken = Vec::with_capacity(work.batch);
+        let mut next = Vec::with_capacity(work.batch);
         // Says how many tasks it moved.
         move |times: u64| {
             let mut moved = 0;
@@ -117,7 +118,10 @@ fn measure<Q: Queue>(queue: &Q, sampler: &mut Sampler<'_>, work: Work) {
                     moved += 1;
                 } else {
                     moved += queue.pop_many(&mut taken, work.batch) as u64;
-                    taken.drain(..).for_each(|task| queue.push(class_after(task), task));
+                    next.extend(
+                        taken.drain(..).map(|task| (task, Class::ALL[class_after(task)].into())),
+                    );
+                    queue.push_many(&mut next);
                 }
             }
             moved

@@ -59,9 +59,8 @@ pub(crate) struct Intake(PriorityQueue<Submission>);
 
 impl Intake {
     pub(crate) fn bounded(capacity: usize) -> Self {
-        /// After how many pops of other classes a class goes next.
-        const PATIENCE: u32 = 64;
-        Intake(PriorityQueue::bounded(capacity, PATIENCE))
+        // At most as many as there is room for overtake one that came before them.
+        Intake(PriorityQueue::bounded(capacity, capacity as u64))
     }
 
     pub(crate) fn push(&self, submission: Submission) -> Result<(), PushError<Submission>> {

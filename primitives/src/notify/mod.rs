@@ -10,8 +10,12 @@
 //! task that polls. So this is blocking, not lock-free; the lock is never held while user code runs. Those who follow a
 //! [`SnapshotCell`](crate::snapshot::SnapshotCell) wait without a lock: see there.
 
+mod block;
+mod line;
 mod oneshot;
 mod waiters;
 
+pub(crate) use block::block_on;
+pub(crate) use line::{Line, Place};
 pub use oneshot::{Closed, Receiver, Sender, WaitError, oneshot};
-pub(crate) use waiters::{Registration, Waiters, block_on};
+pub(crate) use waiters::{Registration, Waiters};

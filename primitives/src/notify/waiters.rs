@@ -2,12 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::task::{Poll, Waker};
 
 use crate::panics::{drop_each, go_on, keep_first};
 use crate::slots::{Slot, Slots};
-use crate::sync::{AtomicBool, Ordering, Thread, current, fence, park, park_timeout};
+use crate::sync::{AtomicBool, Ordering, fence};
 
 /// Wakers, each in a slot of its own.
 ///
@@ -138,38 +137,6 @@ impl Drop for Registration<'_> {
             let left = take(slot);
             slot.give_back();
             drop_each([Some(kept), left.map(|waker| *waker)]);
-        }
-    }
-}
-
-/// Unparks a thread.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Polls until there is an answer, and lets the thread sleep in between. `None` when `timeout` has passed.
-pub(crate) fn block_on<A>(
-    timeout: Option<Duration>,
-    mut poll: impl FnMut(&mut Context<'_>) -> Poll<A>,
-) -> Option<A> {
-    // A timeout beyond what the clock can name is as good as none.
-    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let waker = Waker::from(std::sync::Arc::new(Unpark(current())));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(answer) = poll(&mut context) {
-            return Some(answer);
-        }
-        match deadline {
-            None => park(),
-            Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
-                Some(left) if !left.is_zero() => park_timeout(left),
-                _ => return None,
-            },
         }
     }
 }

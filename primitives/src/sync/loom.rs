@@ -12,9 +12,10 @@ use std::hash::{Hash, Hasher};
 use ::loom::sync::atomic;
 
 pub(crate) use ::loom::cell::UnsafeCell;
+pub(crate) use ::loom::hint::spin_loop;
 pub(crate) use ::loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use ::loom::sync::{Arc, Condvar, Mutex, MutexGuard};
-pub(crate) use ::loom::thread::{Thread, current, park};
+pub(crate) use ::loom::thread::{Thread, current, park, yield_now};
 
 pub(crate) const fn model_or(model: usize, _normal: usize) -> usize {
     model
@@ -41,6 +42,10 @@ pub(crate) fn thread_number() -> usize {
 /// Loom has no clock.
 pub(crate) fn park_timeout(_timeout: std::time::Duration) {
     park();
+}
+
+pub(crate) fn sleep(_time: std::time::Duration) {
+    yield_now();
 }
 
 /// Where the fence of a `SeqCst` access stands.
@@ -124,6 +129,13 @@ impl AtomicBool {
     pub(crate) fn store(&self, value: bool, order: Ordering) {
         self.0.store(value, order);
         after(order);
+    }
+
+    #[track_caller]
+    pub(crate) fn swap(&self, value: bool, order: Ordering) -> bool {
+        let old = self.0.swap(value, order);
+        after(order);
+        old
     }
 }
 

@@ -1,0 +1,71 @@
+//! A bounded priority queue for many producers and consumers: by class, deadline, latency tier and cost, with aging.
+//!
+//! # Order
+//! Each task comes with a [`Hint`], often just a [`Class`]. The order of hints is total: the more urgent class; then
+//! the earlier deadline, none being the latest; then the tier; then the lower cost. Equal hints are served first come, first
+//! served. One rule stands above the hints, so that nothing starves (*aging*): a task that `patience` tasks have overtaken,
+//! which came after it, is *overdue*, and of the overdue ones the oldest goes next.
+//!
+//! With other threads about, this holds exactly, too: one lock puts all pushes and pops in one order, which agrees with
+//! real time, and each pop takes what is first at its place in that order (it is linearizable). `push_many` and `pop_many` are one
+//! step in it for as many tasks as they say. Who looks at what came out of two threads' pops learns nothing of their order, of course: each
+//! thread is free to be slow after its pop.
+//!
+//! # Bound on waiting
+//! At most `patience` tasks that came after a task leave the queue before it, whatever their hints. As all others
+//! that do so were there when it came, it waits for at most *depth when it came* + `patience` pops. Proof: count the
+//! tasks that came, and those that have gone. The n-th is overdue once n + `patience` have gone. If each of the tasks before the
+//! n-th has gone by its own bound, which for the last of them is n − 1 + `patience`, then none of them is left when
+//! n + `patience` have gone; so the n-th is the oldest, is overdue, and goes next.
+//!
+//! So patience has its price: where more than `patience` tasks wait, the order is that of arrival for the most part. Give it a
+//! multiple of the depth that you expect: the capacity is a good first choice, and `u64::MAX` turns aging off.
+//!
+//! # Room
+//! There is room for a task if the queue holds fewer than its capacity, and fewer of its class than that class's
+//! [limit](PriorityQueue::with_limit). If there is none, the caller chooses:
+//! [`try_push`](PriorityQueue::try_push) gives the task back, [`push`](PriorityQueue::push) and
+//! [`send`](PriorityQueue::send) wait, [`push_timeout`](PriorityQueue::push_timeout) waits for so long, and
+//! [`force_push`](PriorityQueue::force_push) makes the least urgent give way. No task is ever dropped unseen.
+//!
+//! # Waiting
+//! A thread or a task that waits stands in a line, consumers in one and the producers of each class in one, and uses no
+//! processor. Each task that comes wakes one consumer, the first in line. Each that goes wakes one producer, the first of
+//! the most urgent class that has room then. Whoever is woken and does not go, because another was quicker or because it gave up
+//! (a timeout passed, the future was dropped), lets the next one be woken if that can go. So nobody sleeps beside
+//! a task, or beside room, for which nobody else is on the way; and a batch wakes no more than it has work for.
+//! Whoever comes may go before those who wait (the queue never stands still for a thread that is yet to wake
+//! up); who was woken in vain stands first in line again.
+//!
+//! # Progress and cost
+//! Blocking: one lock, held for a few dozen instructions, in which none of your code runs. Who finds it taken spins
+//! briefly, then yields, and sleeps at last. Called what it is: this queue is not lock-free.
+//! A push or pop is O(1) for a task whose hint is a class alone, and O(log n) for others, of *n* of its class; amortised, as the
+//! memory grows by doubling. All counts are O(1).
+//!
+//! # Memory
+//! Of a class's tasks with more than a class, gaps and forgotten entries are cleared away once they are more than the tasks
+//! that are here, so that memory is a small multiple of the greatest depth. It is not given back before the queue is dropped.
+//!
+//! # Panics in your code
+//! A waker that panics has told the panic hook; the call that woke it goes on, as it may have a task in its hands. A
+//! task whose drop panics, when the queue is dropped, takes no other with it.
+
+mod class;
+mod error;
+mod heap;
+mod hint;
+mod keyed;
+mod queue;
+mod ready;
+mod state;
+mod waiting;
+
+pub use class::{Class, UnknownClass};
+pub use error::{PopError, PushError};
+pub use hint::{Hint, LatencyTier};
+pub use queue::PriorityQueue;
+pub use waiting::{Recv, RecvMany, Send};
+
+#[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
+mod tests;

@@ -1,0 +1,191 @@
+//! What the queue guards with its lock: the tasks, who waits for one, and who waits for room.
+
+use std::task::Waker;
+
+use super::ready::Ready;
+use super::{Class, Hint, PushError};
+use crate::notify::Line;
+
+const CLASSES: usize = Class::ALL.len();
+
+/// Who waits: for a task, or for room for one of a class.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Side {
+    Consumers,
+    Producers(Class),
+}
+
+/// The tasks and those who wait.
+///
+/// A consumer joins its line only if there is no task, and a producer only if there is no room for its class. Each task that
+/// comes calls one consumer, and each that goes one producer that has room. Who was called and does not take what it was called
+/// for, because it gave up or somebody else was quicker, has the next one called if that can go. So beside somebody who was
+/// not called there are at most as many tasks (as much room for its class) as others on their way.
+#[derive(Debug)]
+pub(super) struct State<T> {
+    ready: Ready<T>,
+    closed: bool,
+    /// Whether anybody stands in the lines of the producers. Perhaps nobody does any more.
+    room_wanted: bool,
+    consumers: Line,
+    producers: [Line; CLASSES],
+    capacity: usize,
+    /// The most of each class.
+    limits: [usize; CLASSES],
+}
+
+impl<T> State<T> {
+    pub(super) fn new(capacity: usize, patience: u64) -> Self {
+        State {
+            ready: Ready::new(patience),
+            closed: false,
+            room_wanted: false,
+            consumers: Line::default(),
+            producers: Default::default(),
+            capacity,
+            limits: [capacity; CLASSES],
+        }
+    }
+
+    #[inline]
+    pub(super) fn ready(&self) -> &Ready<T> {
+        &self.ready
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(super) fn limit_of(&self, class: Class) -> usize {
+        self.limits[class.index()]
+    }
+
+    pub(super) fn set_limit(&mut self, class: Class, most: usize) {
+        self.limits[class.index()] = most.min(self.capacity);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    #[inline]
+    fn has_room(&self, class: Class) -> bool {
+        self.ready.len() < self.capacity && self.ready.len_of(class) < self.limit_of(class)
+    }
+
+    /// Adds a task, and gives the consumer that is to be woken.
+    #[inline]
+    pub(super) fn push(&mut self, task: T, hint: Hint) -> Result<Option<Waker>, PushError<T>> {
+        if self.closed {
+            return Err(PushError::Closed(task));
+        }
+        if !self.has_room(hint.class()) {
+            return Err(PushError::Full(task));
+        }
+        self.ready.push(task, hint);
+        Ok(self.consumers.call())
+    }
+
+    /// Adds the tasks before the first for which there is no room. Says how many, and whether somebody may have to be
+    /// called.
+    pub(super) fn push_many(&mut self, tasks: &mut Vec<(T, Hint)>) -> (usize, bool) {
+        if self.closed {
+            return (0, false);
+        }
+        let mut room: [usize; CLASSES] =
+            Class::ALL.map(|class| self.limit_of(class).saturating_sub(self.ready.len_of(class)));
+        let mut fits = |(_, hint): &(T, Hint)| {
+            let left = &mut room[hint.class().index()];
+            let fits = *left > 0;
+            *left -= usize::from(fits);
+            fits
+        };
+        let room_in_all = self.capacity - self.ready.len();
+        let count = tasks.iter().take(room_in_all).take_while(|task| fits(task)).count();
+        tasks.drain(..count).for_each(|(task, hint)| self.ready.push(task, hint));
+        (count, !self.consumers.is_empty())
+    }
+
+    /// Adds a task; if there is no room, in place of the last of those that share the room, which may be itself.
+    pub(super) fn force_push(
+        &mut self,
+        task: T,
+        hint: Hint,
+    ) -> Result<(Option<T>, Option<Waker>), PushError<T>> {
+        let class = hint.class();
+        if self.closed || self.has_room(class) {
+            return self.push(task, hint).map(|woken| (None, woken));
+        }
+        let class_is_full = self.ready.len_of(class) >= self.limit_of(class);
+        let among = class_is_full.then_some(class);
+        match self.ready.last_key(among) {
+            Some(last) if last > hint.sort_key() => {
+                let displaced = self.ready.pop_last(among);
+                self.ready.push(task, hint);
+                Ok((displaced, None))
+            }
+            _ => Ok((Some(task), None)),
+        }
+    }
+
+    /// Takes the next task, and gives the producer that is to be woken.
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<(T, Option<Waker>)> {
+        let task = self.ready.pop()?;
+        let woken = if self.room_wanted { self.call_producer() } else { None };
+        Some((task, woken))
+    }
+
+    /// Moves as many tasks to `out` as it has space for, up to `most`. Says how many, and whether somebody may have
+    /// to be called.
+    pub(super) fn pop_many(&mut self, out: &mut Vec<T>, most: usize) -> (usize, bool) {
+        let count = most.min(self.ready.len()).min(out.capacity() - out.len());
+        out.extend((0..count).map_while(|_| self.ready.pop()));
+        (count, self.room_wanted)
+    }
+
+    /// Calls the next on this side who can go: a consumer if there is a task, a producer of any class if there is room.
+    pub(super) fn call(&mut self, side: Side) -> Option<Waker> {
+        match side {
+            Side::Consumers if self.ready.len() > 0 => self.consumers.call(),
+            Side::Consumers => None,
+            Side::Producers(_) => self.call_producer(),
+        }
+    }
+
+    /// Of those who have room the first of the most urgent class.
+    #[cold]
+    fn call_producer(&mut self) -> Option<Waker> {
+        self.room_wanted = self.producers.iter().any(|line| !line.is_empty());
+        let can_go =
+            |class: &Class| !self.producers[class.index()].is_empty() && self.has_room(*class);
+        let class = Class::ALL.into_iter().find(can_go)?;
+        self.producers[class.index()].call()
+    }
+
+    /// Calls anybody.
+    pub(super) fn call_any(&mut self) -> Option<Waker> {
+        let lines = std::iter::once(&mut self.consumers).chain(&mut self.producers);
+        lines.into_iter().find_map(Line::call)
+    }
+
+    pub(super) fn line(&mut self, side: Side) -> &mut Line {
+        match side {
+            Side::Consumers => &mut self.consumers,
+            Side::Producers(class) => {
+                self.room_wanted = true;
+                &mut self.producers[class.index()]
+            }
+        }
+    }
+
+    #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
+    pub(super) fn waiting(&self) -> usize {
+        let lines = std::iter::once(&self.consumers).chain(&self.producers);
+        lines.map(Line::standing).sum()
+    }
+}
