@@ -5,10 +5,15 @@
 
 #![cfg(queenright_loom)]
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use loom::future::block_on;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread::{self, JoinHandle};
-use queenright_primitives::schedule::{Class, PriorityQueue, PushError};
+use queenright_primitives::schedule::{Class, Hint, PriorityQueue, PushError};
 
 type Queue = Arc<PriorityQueue<u32>>;
 
@@ -353,5 +358,121 @@ fn a_pop_that_knows_of_a_critical_task_does_not_get_the_low_one() {
         }
         producer.join().unwrap();
         assert_each_once(popped.to_vec(), 2);
+    });
+}
+
+#[test]
+fn a_push_many_wakes_as_many_consumers_as_it_has_tasks() {
+    loom::model(|| {
+        let queue = queue_with(0, 2);
+        let consumers = [(); 2].map(|()| spawn(&queue, |queue| queue.pop().unwrap()));
+        let mut batch = [0, 1].map(|task| (task, Hint::default())).to_vec();
+        assert_eq!(queue.try_push_many(&mut batch), 2);
+        assert_each_once(consumers.map(|it| it.join().unwrap()).to_vec(), 2);
+    });
+}
+
+#[test]
+fn a_push_many_waits_for_the_room_that_it_lacks() {
+    loom::model(|| {
+        let queue = queue_with(0, 1);
+        let producer = spawn(&queue, |queue| {
+            let mut batch = [0, 1].map(|task| (task, Hint::default())).to_vec();
+            queue.push_many(&mut batch).unwrap();
+        });
+        assert_eq!([queue.pop(), queue.pop()], [Some(0), Some(1)]);
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_is_received_and_sent_by_futures() {
+    loom::model(|| {
+        let queue = queue_with(1, 1);
+        let sender = spawn(&queue, |queue| block_on(queue.send(1, Class::Normal)));
+        let mut received = vec![block_on(queue.recv()).unwrap()];
+        let mut more = Vec::new();
+        assert_eq!(block_on(queue.recv_many(&mut more, 2)), 1);
+        received.extend(more);
+        assert_each_once(received, 2);
+        sender.join().unwrap().unwrap();
+    });
+}
+
+/// Polls once, and drops the future unless it is done.
+fn once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+    match Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => None,
+    }
+}
+
+#[test]
+fn a_consumer_that_gives_up_its_turn_passes_it_on() {
+    loom::model(|| {
+        let queue = queue_with(0, 2);
+        let gives_up = spawn(&queue, |queue| match once(queue.recv()) {
+            Some(task) => queue.try_push(task.unwrap(), Class::Normal).unwrap(),
+            None => {}
+        });
+        let consumer = spawn(&queue, |queue| queue.pop());
+        push(0)(&queue).unwrap();
+        assert_eq!(consumer.join().unwrap(), Some(0));
+        gives_up.join().unwrap();
+    });
+}
+
+#[test]
+fn a_producer_that_gives_up_its_turn_passes_it_on() {
+    loom::model(|| {
+        let queue = queue_with(1, 1);
+        let gives_up = spawn(&queue, |queue| once(queue.send(1, Class::Normal)).is_some());
+        let producer = spawn(&queue, push(2));
+        let mut popped = vec![queue.pop().unwrap()];
+        if gives_up.join().unwrap() {
+            popped.push(queue.pop().unwrap());
+        }
+        producer.join().unwrap().unwrap();
+        popped.extend(drain(&queue));
+        assert_eq!((popped[0], popped.contains(&2)), (0, true));
+    });
+}
+
+#[test]
+fn a_producer_whose_class_has_no_room_lets_another_class_go() {
+    loom::model(|| {
+        let queue = PriorityQueue::bounded(2, PATIENCE).with_limit(Class::High, 1);
+        let queue = Arc::new(queue);
+        queue.try_push(0, Class::High).unwrap();
+        queue.try_push(1, Class::Low).unwrap();
+        let high = spawn(&queue, |queue| queue.push(2, Class::High).unwrap());
+        let low = spawn(&queue, |queue| queue.push(3, Class::Low).unwrap());
+        // Room for the one and the other, of which somebody else takes the place in the class.
+        assert_eq!(queue.pop(), Some(0));
+        let barged = queue.try_push(4, Class::High);
+        assert!(
+            matches!(queue.force_push(5, Class::Critical), Ok(displaced) if displaced != Some(5))
+        );
+        assert_eq!(queue.pop(), Some(5));
+        low.join().unwrap();
+        if barged.is_ok() {
+            queue.pop().unwrap();
+        }
+        high.join().unwrap();
+    });
+}
+
+#[test]
+fn no_more_than_patience_allows_overtake_a_task() {
+    loom::model(|| {
+        let queue = Arc::new(PriorityQueue::bounded(4, 1));
+        queue.try_push(9, Class::Low).unwrap();
+        let producers = [0, 1]
+            .map(|task| spawn(&queue, move |queue| queue.try_push(task, Class::Critical).unwrap()));
+        let popped = [queue.pop().unwrap(), queue.pop().unwrap()];
+        assert!(popped.contains(&9), "{popped:?}");
+        for producer in producers {
+            producer.join().unwrap();
+        }
     });
 }

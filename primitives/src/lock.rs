@@ -11,9 +11,9 @@
 
 use std::time::Duration;
 
-use crate::sync::{AtomicBool, Ordering, UnsafeCell, sleep, spin_loop, yield_now};
 #[cfg(queenright_loom)]
-use crate::sync::{Mutex, lock};
+use crate::sync::Mutex;
+use crate::sync::{AtomicBool, Ordering, UnsafeCell, sleep, spin_loop, yield_now};
 
 /// As often as this the pause doubles.
 const SPINS: u32 = 6;
@@ -35,7 +35,7 @@ impl<T> ShortLock<T> {
     }
 
     pub(crate) fn with<R>(&self, section: impl FnOnce(&mut T) -> R) -> R {
-        section(&mut lock(&self.0))
+        section(&mut self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 }
 

@@ -1,21 +1,33 @@
 //! Waiting and waking, on a thread or in a task, without a runtime.
 //!
-//! [`oneshot`] makes a pair: the [`Sender`] gives one value, the [`Receiver`] waits for it, blocking
-//! ([`wait`](Receiver::wait), [`wait_timeout`](Receiver::wait_timeout)) or as a future. Exactly one of two
-//! things happens: the value arrives, or the sender is dropped and the receiver gets [`Closed`]. Nothing
-//! polls, and a waiting thread uses no CPU.
+//! | you wait for | use |
+//! |---|---|
+//! | one answer, given once | [`oneshot`]: a [`Sender`] and a [`Receiver`] |
+//! | something to hold that others make true | [`Event`] |
+//! | the next state, the next task, the next message | the [cell](crate::snapshot), the [queue](crate::schedule) itself, which wait in the same way |
 //!
-//! # Protocol and progress
-//! One mutex guards the state of a pair (empty, value, closed), a condition variable and the waker of the
-//! task that polls. So this is blocking, not lock-free; the lock is never held while user code runs. Those who follow a
-//! [`SnapshotCell`](crate::snapshot::SnapshotCell) wait without a lock: see there.
+//! All of them wait as a thread (with a timeout or without) or as a future that any executor can poll. Nobody polls
+//! or uses the processor meanwhile, and a wait that is given up, by its timeout or because its future was dropped, loses
+//! nothing: what it was woken for goes to the next.
+//!
+//! # Protocol
+//! Whoever waits leaves a [`Waker`](std::task::Waker), that of its task or one that unparks its thread, and looks
+//! once more before it sleeps. Where what is waited for is guarded by a lock (the one-shot pair, the queue), the waker
+//! is left under the same lock, so that it is there before the next change. Where it is not (an event, the cell), waker and look
+//! on one side, change and look for wakers on the other stand in one total order, by `SeqCst` fences, so that one of
+//! the two sees the other (Dekker's handshake): the wakers stand in slots of their own, one waiter each.
+//!
+//! # Progress
+//! To notify an [`Event`] is lock-free. A one-shot pair takes a short lock, in which none of your code runs: blocking.
 
 mod block;
+mod event;
 mod line;
 mod oneshot;
 mod waiters;
 
 pub(crate) use block::block_on;
+pub use event::{Event, Until};
 pub(crate) use line::{Line, Place};
 pub use oneshot::{Closed, Receiver, Sender, WaitError, oneshot};
 pub(crate) use waiters::{Registration, Waiters};

@@ -1,4 +1,4 @@
-//! One answer, given once: a slot under a mutex, with a condition variable and a waker.
+//! One answer, given once: a slot under a lock, with the waker of whoever waits.
 //!
 //! The lock is held for a few instructions and never while user code runs: a waker is taken out and woken, and a
 //! value dropped, after the lock was released.
@@ -7,9 +7,11 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::sync::{Arc, Condvar, Mutex, lock, wait};
+use super::block::block_on;
+use crate::lock::ShortLock;
+use crate::sync::Arc;
 
 /// A pair through which exactly one value travels.
 ///
@@ -19,23 +21,15 @@ use crate::sync::{Arc, Condvar, Mutex, lock, wait};
 /// assert_eq!(receiver.wait(), Ok("done"));
 /// ```
 pub fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
-    let shared = Arc::new(Shared {
-        slot: Mutex::new(Slot { state: State::Empty, waker: None, blocked: false }),
-        filled: Condvar::new(),
-    });
+    let shared = Arc::new(Shared(ShortLock::new(Slot { state: State::Empty, waker: None })));
     (Sender { shared: Some(Arc::clone(&shared)) }, Receiver { shared })
 }
 
-struct Shared<T> {
-    slot: Mutex<Slot<T>>,
-    filled: Condvar,
-}
+struct Shared<T>(ShortLock<Slot<T>>);
 
 struct Slot<T> {
     state: State<T>,
     waker: Option<Waker>,
-    /// A thread blocks on the condition. Waking costs a system call, so it is not done in vain.
-    blocked: bool,
 }
 
 enum State<T> {
@@ -47,14 +41,10 @@ enum State<T> {
 impl<T> Shared<T> {
     /// Leaves `state` for the receiver and wakes it, however it waits.
     fn finish(&self, state: State<T>) {
-        let waker = {
-            let mut slot = lock(&self.slot);
+        let waker = self.0.with(|slot| {
             slot.state = state;
-            if slot.blocked {
-                self.filled.notify_one();
-            }
             slot.waker.take()
-        };
+        });
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -117,17 +107,8 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// [`Closed`] when the sender was dropped without sending, or the value was already taken.
-    pub fn wait(self) -> Result<T, Closed> {
-        let mut slot = lock(&self.shared.slot);
-        loop {
-            match slot.take() {
-                Some(answer) => return answer,
-                None => {
-                    slot.blocked = true;
-                    slot = wait(&self.shared.filled, slot);
-                }
-            }
-        }
+    pub fn wait(mut self) -> Result<T, Closed> {
+        block_on(None, |context| self.look(context.waker())).unwrap_or(Err(Closed))
     }
 
     /// Blocks until the value arrives or `timeout` has passed.
@@ -135,60 +116,44 @@ impl<T> Receiver<T> {
     /// # Errors
     /// [`WaitError::TimedOut`] leaves everything as it was; [`WaitError::Closed`] as in [`wait`](Self::wait).
     pub fn wait_timeout(&mut self, timeout: Duration) -> Result<T, WaitError> {
-        // A timeout beyond what the clock can name is as good as none.
-        let deadline = Instant::now().checked_add(timeout);
-        let mut slot = lock(&self.shared.slot);
-        loop {
-            if let Some(answer) = slot.take() {
-                return answer.map_err(|Closed| WaitError::Closed);
-            }
-            let left = match deadline {
-                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
-                None => Duration::MAX,
-            };
-            if left.is_zero() {
-                return Err(WaitError::TimedOut);
-            }
-            slot.blocked = true;
-            slot = self
-                .shared
-                .filled
-                .wait_timeout(slot, left)
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .0;
+        match block_on(Some(timeout), |context| self.look(context.waker())) {
+            Some(answer) => answer.map_err(|Closed| WaitError::Closed),
+            None => Err(WaitError::TimedOut),
         }
     }
 
     /// The answer if it is there already; `None` while it is still to come.
     pub fn try_take(&mut self) -> Option<Result<T, Closed>> {
-        lock(&self.shared.slot).take()
+        self.shared.0.with(Slot::take)
+    }
+
+    /// The answer if it is there; else leaves the waker.
+    fn look(&mut self, waker: &Waker) -> Poll<Result<T, Closed>> {
+        let waits_already =
+            |slot: &Slot<T>| slot.waker.as_ref().is_some_and(|it| it.will_wake(waker));
+        let (answer, waits) = self.shared.0.with(|slot| (slot.take(), waits_already(slot)));
+        match answer {
+            Some(answer) => return Poll::Ready(answer),
+            None if waits => return Poll::Pending,
+            None => {}
+        }
+        // The newest waker replaces the old one. To clone one and to drop one is user code, so neither is
+        // done under the lock; and as the answer may come while it is free, look again.
+        let newest = waker.clone();
+        let (answer, unused) = self.shared.0.with(|slot| match slot.take() {
+            Some(answer) => (Poll::Ready(answer), Some(newest)),
+            None => (Poll::Pending, slot.waker.replace(newest)),
+        });
+        drop(unused);
+        answer
     }
 }
 
 impl<T> Future for Receiver<T> {
     type Output = Result<T, Closed>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut slot = lock(&self.shared.slot);
-        if let Some(answer) = slot.take() {
-            return Poll::Ready(answer);
-        }
-        if slot.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            return Poll::Pending;
-        }
-        // The newest waker replaces the old one. To clone one and to drop one is user code, so neither is
-        // done under the lock; and as the answer may come while it is free, look again.
-        drop(slot);
-        let newest = context.waker().clone();
-        let mut slot = lock(&self.shared.slot);
-        if let Some(answer) = slot.take() {
-            drop(slot);
-            return Poll::Ready(answer);
-        }
-        let old = slot.waker.replace(newest);
-        drop(slot);
-        drop(old);
-        Poll::Pending
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.look(context.waker())
     }
 }
 

@@ -6,19 +6,21 @@ use std::task::{Poll, Waker};
 
 use crate::panics::{drop_each, go_on, keep_first};
 use crate::slots::{Slot, Slots};
-use crate::sync::{AtomicBool, Ordering, fence};
+use crate::sync::{AtomicUsize, Ordering, fence};
 
 /// Wakers, each in a slot of its own.
 ///
 /// To wait is to leave a waker and *then* look at the thing; to change it is to do so and *then* look for wakers. A
 /// `SeqCst` fence stands between the two steps of the first, and the change and the look of the second are `SeqCst`,
 /// so that at least one of the two sees the other: no wake-up is lost. Whoever changes the thing wakes everybody whose
-/// waker is there, so that one that is suspended meanwhile holds up one waiter alone. Waking and giving up
-/// are lock-free; until somebody waits for the first time, waking is one load.
+/// waker is there, or one, so that one that is suspended meanwhile holds up one waiter alone. Waking and giving up
+/// are lock-free; while nobody waits, waking is one load.
 pub(crate) struct Waiters {
     slots: Slots<Waker, 0>,
-    /// Whether anybody has ever waited.
-    any: AtomicBool,
+    /// How many wakers are there; for moments one more.
+    waiting: AtomicUsize,
+    /// Where the next look for one waker begins, so that each has its turn.
+    turn: AtomicUsize,
 }
 
 /// A waker on its way into a slot or out of it.
@@ -33,15 +35,9 @@ unsafe fn unboxed(waker: NonNull<Waker>) -> Box<Waker> {
     unsafe { Box::from_raw(waker.as_ptr()) }
 }
 
-/// Takes out the waker that was left in a slot.
-fn take(slot: &Slot<Waker>) -> Option<Box<Waker>> {
-    // SAFETY: only boxed wakers are left in these slots, and each is taken out once.
-    slot.take_left().map(|waker| unsafe { unboxed(waker) })
-}
-
 impl Waiters {
     pub(crate) fn new() -> Self {
-        Waiters { slots: Slots::new(), any: AtomicBool::new(false) }
+        Waiters { slots: Slots::new(), waiting: AtomicUsize::new(0), turn: AtomicUsize::new(0) }
     }
 
     /// Wakes everybody who waits, after the thing has changed. The change must have been a `SeqCst` write.
@@ -49,8 +45,16 @@ impl Waiters {
     /// If a waker panics, the others are woken all the same, and the first panic goes on.
     #[inline]
     pub(crate) fn wake_all(&self) {
-        if self.any.load(Ordering::SeqCst) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
             self.wake_each();
+        }
+    }
+
+    /// Wakes one of those who wait, after the thing has changed. The change must have been a `SeqCst` write.
+    #[inline]
+    pub(crate) fn wake_one(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.wake_next();
         }
     }
 
@@ -60,10 +64,32 @@ impl Waiters {
         // slots that were added meanwhile. (Loom puts a fence of its own here: no model misses this one.)
         fence(Ordering::SeqCst);
         let mut panic = None;
-        for waker in self.slots.iter().filter_map(take) {
+        for waker in self.slots.iter().filter_map(|slot| self.take(slot)) {
             keep_first(&mut panic, catch_unwind(AssertUnwindSafe(|| waker.wake())));
         }
         go_on(panic);
+    }
+
+    #[cold]
+    fn wake_next(&self) {
+        // As in `wake_each`.
+        fence(Ordering::SeqCst);
+        // Relaxed: any number will do.
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.iter().count().max(1);
+        let from_there = self.slots.iter().skip(turn).chain(self.slots.iter().take(turn));
+        let waker = from_there.into_iter().find_map(|slot| self.take(slot));
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Takes out the waker that was left in a slot.
+    fn take(&self, slot: &Slot<Waker>) -> Option<Box<Waker>> {
+        let waker = slot.take_left()?;
+        // Relaxed: it was counted before it was left, which the exchange has ordered.
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        // SAFETY: only boxed wakers are left in these slots, and this was taken out here.
+        Some(unsafe { unboxed(waker) })
     }
 
     /// How many slots there are, taken or not.
@@ -82,7 +108,7 @@ impl Waiters {
 impl Drop for Waiters {
     fn drop(&mut self) {
         // Those of futures that were forgotten.
-        drop_each(self.slots.iter().filter_map(take));
+        drop_each(self.slots.iter().filter_map(|slot| self.take(slot)));
     }
 }
 
@@ -98,7 +124,11 @@ impl<'w> Registration<'w> {
     }
 
     /// Asks `news` for an answer, and leaves `waker` to be woken if there is none yet.
-    pub(crate) fn poll<A>(&mut self, waker: &Waker, news: impl Fn() -> Option<A>) -> Poll<A> {
+    pub(crate) fn poll<A>(
+        &mut self,
+        waker: &Waker,
+        mut news: impl FnMut() -> Option<A>,
+    ) -> Poll<A> {
         if let Some(answer) = news() {
             return Poll::Ready(answer);
         }
@@ -120,8 +150,14 @@ impl<'w> Registration<'w> {
         let left = boxed(left);
         let slot =
             self.place.as_ref().map_or_else(|| self.waiters.slots.take_idle(), |place| place.0);
+        let waiting = &self.waiters.waiting;
+        // Relaxed: the exchange by which the waker is left orders it before whoever takes that out, and the fence
+        // before the look that follows.
+        waiting.fetch_add(1, Ordering::Relaxed);
         let before = slot.leave(left);
-        self.waiters.any.store(true, Ordering::Relaxed);
+        if before.is_some() {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+        }
         // SeqCst: see `Waiters`.
         fence(Ordering::SeqCst);
         let replaced = self.place.replace((slot, kept));
@@ -131,12 +167,25 @@ impl<'w> Registration<'w> {
     }
 }
 
+impl Registration<'_> {
+    /// Whether somebody has taken the waker to wake it.
+    pub(crate) fn was_called(&self) -> bool {
+        self.place.as_ref().is_some_and(|(slot, _)| !slot.has_left())
+    }
+
+    /// Gives the place up, and says whether somebody has taken the waker to wake it.
+    pub(crate) fn leave(&mut self) -> bool {
+        let Some((slot, kept)) = self.place.take() else { return false };
+        let left = self.waiters.take(slot);
+        slot.give_back();
+        let called = left.is_none();
+        drop_each([Some(kept), left.map(|waker| *waker)]);
+        called
+    }
+}
+
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        if let Some((slot, kept)) = self.place.take() {
-            let left = take(slot);
-            slot.give_back();
-            drop_each([Some(kept), left.map(|waker| *waker)]);
-        }
+        self.leave();
     }
 }

@@ -1,7 +1,7 @@
 //! Loom's.
 //!
 //! Loom treats a `SeqCst` access as `AcqRel`; only its `SeqCst` fences are in one total order. So
-//! [`AtomicPtr`] and [`AtomicBool`] make such accesses there as compilers do for machines that have only fences. There are two
+//! [`AtomicPtr`], [`AtomicBool`] and [`AtomicUsize`] make such accesses there as compilers do for machines that have only fences. There are two
 //! conventions, a fence after each write or one before each load, and every model runs under both: as one
 //! fence stands for a write and the load that follows it, each convention shows what the other hides, a
 //! write or a load that asks for less than it needs.
@@ -13,8 +13,8 @@ use ::loom::sync::atomic;
 
 pub(crate) use ::loom::cell::UnsafeCell;
 pub(crate) use ::loom::hint::spin_loop;
-pub(crate) use ::loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
-pub(crate) use ::loom::sync::{Arc, Condvar, Mutex, MutexGuard};
+pub(crate) use ::loom::sync::atomic::{AtomicU64, Ordering, fence};
+pub(crate) use ::loom::sync::{Arc, Mutex};
 pub(crate) use ::loom::thread::{Thread, current, park, yield_now};
 
 pub(crate) const fn model_or(model: usize, _normal: usize) -> usize {
@@ -134,6 +134,37 @@ impl AtomicBool {
     #[track_caller]
     pub(crate) fn swap(&self, value: bool, order: Ordering) -> bool {
         let old = self.0.swap(value, order);
+        after(order);
+        old
+    }
+}
+
+/// As [`AtomicPtr`].
+#[derive(Debug)]
+pub(crate) struct AtomicUsize(atomic::AtomicUsize);
+
+impl AtomicUsize {
+    #[track_caller]
+    pub(crate) fn new(value: usize) -> Self {
+        AtomicUsize(atomic::AtomicUsize::new(value))
+    }
+
+    #[track_caller]
+    pub(crate) fn load(&self, order: Ordering) -> usize {
+        before(order);
+        self.0.load(order)
+    }
+
+    #[track_caller]
+    pub(crate) fn fetch_add(&self, value: usize, order: Ordering) -> usize {
+        let old = self.0.fetch_add(value, order);
+        after(order);
+        old
+    }
+
+    #[track_caller]
+    pub(crate) fn fetch_sub(&self, value: usize, order: Ordering) -> usize {
+        let old = self.0.fetch_sub(value, order);
         after(order);
         old
     }

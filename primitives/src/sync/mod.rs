@@ -35,14 +35,3 @@ use self::shuttle as imp;
 pub(crate) use imp::*;
 #[cfg(queenright_loom)]
 pub use imp::{Fences, put_fences};
-
-/// Locks a mutex whose holder never runs user code that could leave the data half-changed, so that a
-/// panic elsewhere in that thread says nothing about the data.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-/// Waits on a condition, with the same view of poisoning as [`lock`].
-pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-    condvar.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
-}

@@ -4,10 +4,10 @@ pub(crate) use super::cell::UnsafeCell;
 use std::cell::Cell;
 
 pub(crate) use std::hint::spin_loop;
+pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence,
 };
-pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 pub(crate) use std::thread::{Thread, current, park, park_timeout, sleep, yield_now};
 
 /// The first of the two in a model, where every step multiplies what is to be explored.

@@ -2,10 +2,10 @@
 //! it sees no ordering that is too weak; that is loom's part.
 
 pub(crate) use ::shuttle::hint::spin_loop;
+pub(crate) use ::shuttle::sync::Arc;
 pub(crate) use ::shuttle::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence,
 };
-pub(crate) use ::shuttle::sync::{Arc, Condvar, Mutex, MutexGuard};
 pub(crate) use ::shuttle::thread::{Thread, current, park, park_timeout, sleep, yield_now};
 
 pub(crate) use super::cell::UnsafeCell;
