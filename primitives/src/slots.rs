@@ -35,7 +35,7 @@ impl<N> Slot<N> {
     /// Announces that `node` is about to be read; whatever was announced before is read no more.
     ///
     /// `SeqCst` orders this before the `SeqCst` load by which the caller then makes sure that `node` is
-    /// still the current one. It is also a Release: see [`Slots::announced`].
+    /// still the current one. It is also a Release: see [`announced`](Self::announced).
     #[inline]
     pub(crate) fn announce(&self, node: *mut N) {
         self.announced.store(node, Ordering::SeqCst);
@@ -43,15 +43,15 @@ impl<N> Slot<N> {
 
     /// Says that nothing is read any more; the slot stays with its owner.
     pub(crate) fn clear(&self) {
-        // Release pairs with the Acquire in `Slots::announced`.
+        // Release pairs with the Acquire in `announced`.
         self.announced.store(nothing(), Ordering::Release);
     }
 
     /// Gives the slot back.
     #[inline]
     pub(crate) fn give_back(&self) {
-        // Release pairs with the Acquire in `Slots::announced`, and with that of whoever takes the slot
-        // next, who thereby passes it on.
+        // Release pairs with the Acquire in `announced`, and with that of whoever takes the slot next, who
+        // thereby passes it on.
         self.announced.store(ptr::null_mut(), Ordering::Release);
     }
 
@@ -61,6 +61,18 @@ impl<N> Slot<N> {
         let free = ptr::null_mut();
         let announced = &self.announced;
         announced.compare_exchange(free, node, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    }
+
+    /// What is announced here now, if anything; it may be gone already.
+    ///
+    /// Whatever was unlinked before the caller's `SeqCst` fence and is announced in none of the slots is read by
+    /// nobody, and whoever read it has done so before. For a reader that announced a node afterwards
+    /// finds, when it looks again, that the node is no longer the current one: announcement, look,
+    /// unlinking and fence are in that one order in which the fence is. And one that has announced
+    /// something else since, or nothing, did so with Release, which the Acquire here pairs with.
+    pub(crate) fn announced(&self) -> Option<*mut N> {
+        let node = self.announced.load(Ordering::Acquire);
+        (!node.is_null() && node != nothing()).then_some(node)
     }
 
     fn seems_free(&self) -> bool {
@@ -140,7 +152,7 @@ impl<N, const INLINE: usize> Slots<N, INLINE> {
             }
         };
         // The slot may stand in a block that somebody else has just added. The fence orders that, too,
-        // before all that this thread is about to look at, as `announced` needs it.
+        // before all that this thread is about to look at, as `Slot::announced` needs it.
         fence(Ordering::SeqCst);
         slot
     }
@@ -178,23 +190,6 @@ impl<N, const INLINE: usize> Slots<N, INLINE> {
         // SAFETY: blocks are freed only with the set, and were written before their successors were added.
         let blocks = iter::successors(newest, |block| unsafe { block.older.as_ref() });
         self.inline.iter().chain(blocks.flat_map(|block| &block.slots))
-    }
-
-    #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
-    pub(crate) fn len(&self) -> usize {
-        self.iter().count()
-    }
-
-    /// Everything that is announced now, some of which may be gone already, and where.
-    ///
-    /// Whatever was unlinked before the caller's `SeqCst` fence and is not among the announced is read by
-    /// nobody, and whoever read it has done so before. For a reader that announced a node afterwards
-    /// finds, when it looks again, that the node is no longer the current one: announcement, look,
-    /// unlinking and fence are in that one order in which the fence is. And one that has announced
-    /// something else since, or nothing, did so with Release, which the Acquire here pairs with.
-    pub(crate) fn announced(&self) -> impl Iterator<Item = (*mut N, &Slot<N>)> {
-        let announced = self.iter().map(|slot| (slot.announced.load(Ordering::Acquire), slot));
-        announced.filter(|(node, _)| !node.is_null() && *node != nothing())
     }
 }
 

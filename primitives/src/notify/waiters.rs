@@ -94,8 +94,8 @@ impl Waiters {
 
     /// How many slots there are, taken or not.
     #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
-    pub(crate) fn slots(&self) -> usize {
-        self.slots.len()
+    pub(crate) fn slot_count(&self) -> usize {
+        self.slots.iter().count()
     }
 
     /// How many wakers there are.

@@ -192,8 +192,8 @@ impl<T> SnapshotCell<T> {
 /// What tests look at.
 #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
 impl<T> SnapshotCell<T> {
-    pub(super) fn slots(&self) -> usize {
-        self.core.slots()
+    pub(super) fn slot_count(&self) -> usize {
+        self.core.slot_count()
     }
 
     pub(super) fn waiting(&self) -> usize {

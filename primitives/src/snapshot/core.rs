@@ -83,6 +83,11 @@ impl<T> Core<T> {
         Guest { node: self.settle(slot, likely), core: self, slot }
     }
 
+    /// Everybody's slots.
+    fn slots(&self) -> impl Iterator<Item = &Slot<Node<T>>> {
+        self.guests.iter().chain(self.readers.iter())
+    }
+
     /// A slot for a reader that will announce what it reads, and give it back.
     pub(super) fn register(&self) -> &Slot<Node<T>> {
         self.readers.take_idle()
@@ -168,10 +173,10 @@ impl<T> Core<T> {
     fn sort_out(&self, mut nodes: List<T>) -> Garbage<'_, T> {
         let mut garbage = Garbage { core: self, nodes: List::new() };
         while !nodes.is_empty() {
-            // SeqCst: see `Slots::announced`. All of `nodes` was unlinked before; what is taken out of the slots
+            // SeqCst: see `Slot::announced`. All of `nodes` was unlinked before; what is taken out of the slots
             // below was perhaps not, and so it waits for the next turn.
             fence(Ordering::SeqCst);
-            let announced = self.guests.announced().chain(self.readers.announced());
+            let announced = self.slots().filter_map(|slot| Some((slot.announced()?, slot)));
             let mut announced: Vec<_> = announced.collect();
             announced.sort_unstable_by_key(|(node, _)| *node);
 
@@ -194,10 +199,8 @@ impl<T> Core<T> {
     /// Takes out of the slots what was left there and is announced there no more, some of it at least.
     fn sweep(&self) -> Garbage<'_, T> {
         let mut stale = List::new();
-        let slots = self.guests.iter().chain(self.readers.iter());
-        for node in slots.filter_map(Slot::take_stale).take(self.segment.max(SWEEP).into()) {
-            stale.push(node);
-        }
+        let most = self.segment.max(SWEEP).into();
+        self.slots().filter_map(Slot::take_stale).take(most).for_each(|node| stale.push(node));
         self.sort_out(stale)
     }
 
@@ -246,8 +249,8 @@ impl<T> Core<T> {
 
 #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
 impl<T> Core<T> {
-    pub(super) fn slots(&self) -> usize {
-        self.guests.len() + self.readers.len() + self.followers.slots()
+    pub(super) fn slot_count(&self) -> usize {
+        self.slots().count() + self.followers.slot_count()
     }
 }
 
@@ -257,8 +260,7 @@ impl<T> Drop for Core<T> {
         // segments were taken.
         let mut nodes = List::new();
         nodes.push_segment(self.root.0.load(Ordering::Relaxed));
-        let slots = self.guests.iter().chain(self.readers.iter());
-        slots.filter_map(Slot::take_left).for_each(|node| nodes.push(node));
+        self.slots().filter_map(Slot::take_left).for_each(|node| nodes.push(node));
         drop(Garbage { core: self, nodes });
     }
 }

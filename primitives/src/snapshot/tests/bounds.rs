@@ -2,8 +2,7 @@
 
 use std::mem::ManuallyDrop;
 use std::num::NonZero;
-use std::sync::{Condvar, Mutex, mpsc};
-use std::task::{Context, Wake, Waker};
+use std::task::Context;
 use std::thread;
 
 use super::*;
@@ -132,24 +131,23 @@ fn closures_within_closures_find_slots_without_end() {
 #[test]
 fn slots_are_used_again() {
     let cell = SnapshotCell::new(0);
-    let slots = |cell: &SnapshotCell<i32>| cell.slots();
     let readers: Vec<_> = (0..100).map(|_| cell.reader()).collect();
-    let before = slots(&cell);
+    let before = cell.slot_count();
     drop(readers);
     let _readers: Vec<_> = (0..100).map(|_| cell.reader()).collect();
     for _ in 0..1000 {
         cell.update(|n| n + 1).unwrap();
         drop(cell.reader());
     }
-    assert_eq!(slots(&cell), before);
+    assert_eq!(cell.slot_count(), before);
     let wait_in_vain = || {
         let mut change = Box::pin(cell.changed(cell.version()));
         assert!(change.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     };
     wait_in_vain();
-    let before = slots(&cell);
+    let before = cell.slot_count();
     (0..1000).for_each(|_| wait_in_vain());
-    assert_eq!(slots(&cell), before);
+    assert_eq!(cell.slot_count(), before);
 }
 
 #[test]
@@ -235,27 +233,13 @@ fn two_readers_of_one_version_keep_it_until_both_have_left() {
     assert_eq!(alive(&counter), 1);
 }
 
-/// A waker that says that it was reached, and then blocks until the gate opens.
-struct Blocks {
-    reached: mpsc::SyncSender<()>,
-    gate: Arc<(Mutex<bool>, Condvar)>,
-}
-
-impl Wake for Blocks {
-    fn wake(self: Arc<Self>) {
-        self.reached.send(()).unwrap();
-        let (open, opened) = &*self.gate;
-        drop(opened.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
-    }
-}
-
 #[test]
 fn commits_that_stall_hold_back_a_segment_each_and_no_more() {
     const READERS: usize = 200;
     const STALLED: usize = 4;
     let counter = counter();
     let cell = SnapshotCell::new(Counted::first(&counter));
-    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let gate = Arc::default();
     let mut readers: Vec<_> = (0..READERS).map(|_| cell.reader()).collect();
     thread::scope(|scope| {
         for stalled in 1..=STALLED {
@@ -268,8 +252,7 @@ fn commits_that_stall_hold_back_a_segment_each_and_no_more() {
                 cell.update(Counted::next).unwrap();
             }
             readers.iter_mut().for_each(SnapshotReader::release);
-            let (reached, was_reached) = mpsc::sync_channel(1);
-            let waker = Waker::from(Arc::new(Blocks { reached, gate: Arc::clone(&gate) }));
+            let (waker, was_reached) = Blocks::until_open(&gate);
             let mut change = Box::pin(cell.changed(cell.version()));
             assert!(change.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
             scope.spawn(|| cell.update(Counted::next).unwrap());
@@ -279,7 +262,6 @@ fn commits_that_stall_hold_back_a_segment_each_and_no_more() {
             assert!(alive(&counter) <= most, "{} of {most} after {stalled}", alive(&counter));
             assert_eq!(cell.live_versions(), alive(&counter));
         }
-        *gate.0.lock().unwrap() = true;
-        gate.1.notify_all();
+        gate.open();
     });
 }

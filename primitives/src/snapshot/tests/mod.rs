@@ -6,8 +6,9 @@ mod waiting;
 
 use std::cell::Cell;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::task::{Wake, Waker};
 
 use super::*;
 
@@ -50,6 +51,57 @@ fn counter() -> Arc<AtomicUsize> {
 
 fn alive(counter: &Arc<AtomicUsize>) -> usize {
     counter.load(Ordering::Relaxed)
+}
+
+/// A waker that counts how often it wakes.
+#[derive(Default)]
+struct CountWakes(AtomicUsize);
+
+impl CountWakes {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Wake for CountWakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A waker that says that it was reached, and then blocks until the gate opens.
+struct Blocks {
+    reached: mpsc::SyncSender<()>,
+    gate: Arc<Gate>,
+}
+
+#[derive(Default)]
+struct Gate {
+    is_open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn open(&self) {
+        *self.is_open.lock().unwrap() = true;
+        self.opened.notify_all();
+    }
+}
+
+impl Blocks {
+    /// The waker, and what tells that it was reached.
+    fn until_open(gate: &Arc<Gate>) -> (Waker, mpsc::Receiver<()>) {
+        let (reached, was_reached) = mpsc::sync_channel(1);
+        (Waker::from(Arc::new(Blocks { reached, gate: Arc::clone(gate) })), was_reached)
+    }
+}
+
+impl Wake for Blocks {
+    fn wake(self: Arc<Self>) {
+        self.reached.send(()).unwrap();
+        let is_open = self.gate.is_open.lock().unwrap();
+        drop(self.gate.opened.wait_while(is_open, |is_open| !*is_open).unwrap());
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
-use std::task::{Context, RawWaker, RawWakerVTable, Wake, Waker};
+use std::task::{Context, RawWaker, RawWakerVTable};
 
 use super::*;
 use crate::snapshot::core;
@@ -126,14 +126,6 @@ impl Wake for PanickingWaker {
     }
 }
 
-struct CountingWaker(AtomicUsize);
-
-impl Wake for CountingWaker {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 #[test]
 fn in_a_waker() {
     let counter = counter();
@@ -141,7 +133,7 @@ fn in_a_waker() {
     for _ in 1..SEGMENT {
         cell.update(Counted::next).unwrap();
     }
-    let counts = Arc::new(CountingWaker(AtomicUsize::new(0)));
+    let counts = Arc::new(CountWakes::default());
     let wakers = [
         Waker::from(Arc::clone(&counts)),
         Waker::from(Arc::new(PanickingWaker)),
@@ -155,7 +147,7 @@ fn in_a_waker() {
     // This commit wakes them, and frees a segment.
     assert!(panics(|| cell.update(Counted::next)));
     assert_eq!(cell.version(), Version(u64::from(SEGMENT)));
-    assert_eq!((counts.0.load(Ordering::Relaxed), alive(&counter)), (2, 1));
+    assert_eq!((counts.count(), alive(&counter)), (2, 1));
 }
 
 /// What a panic carries, and panics itself when it is dropped.
@@ -201,7 +193,7 @@ fn in_several_wakers_with_spiteful_payloads() {
         }
     }
     let cell = SnapshotCell::new(0);
-    let counts = Arc::new(CountingWaker(AtomicUsize::new(0)));
+    let counts = Arc::new(CountWakes::default());
     let wakers = [
         Waker::from(Arc::clone(&counts)),
         Waker::from(Arc::new(PanickingWaker)),
@@ -213,7 +205,7 @@ fn in_several_wakers_with_spiteful_payloads() {
         assert!(change.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
     }
     assert!(panics(|| cell.update(|n| n + 1)));
-    assert_eq!(counts.0.load(Ordering::Relaxed), 2);
+    assert_eq!(counts.count(), 2);
 }
 
 #[test]

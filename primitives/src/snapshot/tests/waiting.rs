@@ -2,8 +2,7 @@
 
 use std::mem::ManuallyDrop;
 use std::pin::{Pin, pin};
-use std::sync::{Condvar, Mutex, mpsc};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
@@ -11,15 +10,6 @@ use super::*;
 use crate::notify::{Closed, WaitError};
 
 const LONG: Duration = Duration::from_secs(600);
-
-#[derive(Default)]
-struct CountWakes(AtomicUsize);
-
-impl Wake for CountWakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 #[test]
 fn a_version_that_is_there_is_given_at_once() {
@@ -58,30 +48,29 @@ fn threads_are_woken_by_the_version_that_they_wait_for() {
 #[test]
 fn a_task_is_woken_once_a_commit_and_only_if_it_waits() {
     let cell = SnapshotCell::new(0);
-    let wakes = Arc::new(CountWakes(AtomicUsize::new(0)));
+    let wakes = Arc::new(CountWakes::default());
     let waker = Waker::from(Arc::clone(&wakes));
     let mut context = Context::from_waker(&waker);
-    let count = || wakes.0.load(Ordering::Relaxed);
 
     let mut change = pin!(cell.changed(Version(1)));
     assert!(change.as_mut().poll(&mut context).is_pending());
     // To poll again in vain leaves one place, not two.
     assert!(change.as_mut().poll(&mut context).is_pending());
     cell.update(|n| n + 1).unwrap();
-    assert_eq!(count(), 1);
+    assert_eq!(wakes.count(), 1);
     // Not the version it waits for; it was woken, and is not again before it has looked.
     cell.update(|n| n + 1).unwrap();
-    assert_eq!(count(), 1);
+    assert_eq!(wakes.count(), 1);
     let Poll::Ready(seen) = change.poll(&mut context) else { panic!("version 2 is newer than 1") };
     assert_eq!((*seen, seen.version()), (2, Version(2)));
     cell.update(|n| n + 1).unwrap();
-    assert_eq!(count(), 1);
+    assert_eq!(wakes.count(), 1);
 }
 
 #[test]
 fn who_gives_up_leaves_nothing_behind_and_disturbs_nobody() {
     let cell = SnapshotCell::new(0);
-    let wakes = Arc::new(CountWakes(AtomicUsize::new(0)));
+    let wakes = Arc::new(CountWakes::default());
     let patient = Waker::from(Arc::clone(&wakes));
     let mut waits = pin!(cell.changed(Version(0)));
     assert!(waits.as_mut().poll(&mut Context::from_waker(&patient)).is_pending());
@@ -90,29 +79,17 @@ fn who_gives_up_leaves_nothing_behind_and_disturbs_nobody() {
         assert!(gives_up.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         assert_eq!(cell.waiting(), 2);
     }
-    assert_eq!((cell.waiting(), wakes.0.load(Ordering::Relaxed)), (1, 0));
+    assert_eq!((cell.waiting(), wakes.count()), (1, 0));
     cell.update(|n| n + 1).unwrap();
-    assert_eq!((cell.waiting(), wakes.0.load(Ordering::Relaxed)), (0, 1));
+    assert_eq!((cell.waiting(), wakes.count()), (0, 1));
     assert!(waits.poll(&mut Context::from_waker(&patient)).is_ready());
-}
-
-/// A waker that says that it was reached, and then blocks until the gate opens.
-struct Blocks(mpsc::SyncSender<()>, Arc<(Mutex<bool>, Condvar)>);
-
-impl Wake for Blocks {
-    fn wake(self: Arc<Self>) {
-        self.0.send(()).unwrap();
-        let (open, opened) = &*self.1;
-        drop(opened.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
-    }
 }
 
 #[test]
 fn a_commit_that_stalls_as_it_wakes_one_holds_up_no_other() {
     let cell = SnapshotCell::new(0);
-    let gate = Arc::new((Mutex::new(false), Condvar::new()));
-    let (reached, was_reached) = mpsc::sync_channel(1);
-    let blocks = Waker::from(Arc::new(Blocks(reached, Arc::clone(&gate))));
+    let gate = Arc::default();
+    let (blocks, was_reached) = Blocks::until_open(&gate);
     let counts: [Arc<CountWakes>; 2] = Default::default();
     let [before, after] = counts.each_ref().map(|count| Waker::from(Arc::clone(count)));
     // Whichever of the slots a commit looks into first.
@@ -125,9 +102,8 @@ fn a_commit_that_stalls_as_it_wakes_one_holds_up_no_other() {
         scope.spawn(|| cell.update(|n| n + 1).unwrap());
         was_reached.recv().unwrap();
         cell.update(|n| n + 1).unwrap();
-        assert_eq!(counts.each_ref().map(|count| count.0.load(Ordering::Relaxed)), [1, 1]);
-        *gate.0.lock().unwrap() = true;
-        gate.1.notify_all();
+        assert_eq!(counts.each_ref().map(|wakes| wakes.count()), [1, 1]);
+        gate.open();
     });
     for change in &mut changes {
         assert!(change.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
@@ -136,7 +112,7 @@ fn a_commit_that_stalls_as_it_wakes_one_holds_up_no_other() {
 
 #[test]
 fn a_future_that_is_forgotten_leaves_no_waker_behind() {
-    let wakes = Arc::new(CountWakes(AtomicUsize::new(0)));
+    let wakes = Arc::new(CountWakes::default());
     let waker = Waker::from(Arc::clone(&wakes));
     let cell = SnapshotCell::new(0);
     // The future's own memory is on the stack, and so is the second clone of the waker.
