@@ -17,7 +17,7 @@ use loom::sync::Arc;
 use loom::thread;
 use queenright_primitives::notify::Closed;
 use queenright_primitives::snapshot::{SnapshotCell, Version};
-use shared::{Watched, commit, explore};
+use shared::{Watched, commit, explore, spawn_with};
 
 #[derive(Default)]
 struct CountWakes(AtomicUsize);
@@ -32,13 +32,10 @@ impl Wake for CountWakes {
 fn a_blocked_thread_is_woken_by_a_commit_and_sees_it() {
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
-        let waiter = {
-            let cell = Arc::clone(&cell);
-            thread::spawn(move || {
-                let seen = cell.wait_for(Version(1));
-                assert_eq!((seen.version(), seen.get()), (Version(1), 1));
-            })
-        };
+        let waiter = spawn_with(&cell, |cell| {
+            let seen = cell.wait_for(Version(1));
+            assert_eq!((seen.version(), seen.get()), (Version(1), 1));
+        });
         commit(&cell);
         waiter.join().unwrap();
     });
@@ -48,12 +45,9 @@ fn a_blocked_thread_is_woken_by_a_commit_and_sees_it() {
 fn a_thread_that_waits_with_a_timeout_is_woken_by_a_commit() {
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
-        let waiter = {
-            let cell = Arc::clone(&cell);
-            thread::spawn(move || {
-                cell.wait_for_timeout(Version(1), Duration::MAX).unwrap().version()
-            })
-        };
+        let waiter = spawn_with(&cell, |cell| {
+            cell.wait_for_timeout(Version(1), Duration::MAX).unwrap().version()
+        });
         commit(&cell);
         assert_eq!(waiter.join().unwrap(), Version(1));
     });
@@ -63,11 +57,8 @@ fn a_thread_that_waits_with_a_timeout_is_woken_by_a_commit() {
 fn every_waiter_is_woken() {
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
-        let wait = {
-            let cell = Arc::clone(&cell);
-            move || cell.wait_for(Version(1)).version()
-        };
-        let waiters = [thread::spawn(wait.clone()), thread::spawn(wait)];
+        let waiters =
+            [(); 2].map(|()| spawn_with(&cell, |cell| cell.wait_for(Version(1)).version()));
         commit(&cell);
         for waiter in waiters {
             assert_eq!(waiter.join().unwrap(), Version(1));
@@ -79,11 +70,7 @@ fn every_waiter_is_woken() {
 fn who_is_woken_too_early_waits_again() {
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
-        let commit_once = {
-            let cell = Arc::clone(&cell);
-            move || commit(&cell)
-        };
-        let committers = [thread::spawn(commit_once.clone()), thread::spawn(commit_once)];
+        let committers = [(); 2].map(|()| spawn_with(&cell, commit));
         assert_eq!(cell.wait_for(Version(2)).get(), 2);
         for committer in committers {
             committer.join().unwrap();
@@ -95,10 +82,7 @@ fn who_is_woken_too_early_waits_again() {
 fn a_task_is_woken_by_a_commit() {
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
-        let waiter = {
-            let cell = Arc::clone(&cell);
-            thread::spawn(move || block_on(cell.changed(Version(0))).get())
-        };
+        let waiter = spawn_with(&cell, |cell| block_on(cell.changed(Version(0))).get());
         commit(&cell);
         assert_eq!(waiter.join().unwrap(), 1);
     });
@@ -141,10 +125,7 @@ fn a_reader_in_a_task_hears_of_the_end() {
 fn of_a_task_that_moved_the_newest_waker_is_woken() {
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
-        let committer = {
-            let cell = Arc::clone(&cell);
-            thread::spawn(move || commit(&cell))
-        };
+        let committer = spawn_with(&cell, commit);
         let wakes: [std::sync::Arc<CountWakes>; 2] = Default::default();
         let mut change = pin!(cell.changed(Version(0)));
         let polled = wakes.each_ref().map(|wakes| {
@@ -165,10 +146,7 @@ fn who_gives_up_makes_room_for_another() {
     // The second takes the slot of the first, whose waker must be gone.
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
-        let committer = {
-            let cell = Arc::clone(&cell);
-            thread::spawn(move || commit(&cell))
-        };
+        let committer = spawn_with(&cell, commit);
         let wakes: [std::sync::Arc<CountWakes>; 2] = Default::default();
         let [first, second] =
             wakes.each_ref().map(|wakes| Waker::from(std::sync::Arc::clone(wakes)));
@@ -194,14 +172,8 @@ fn who_gives_up_makes_room_for_another() {
 fn who_gives_up_takes_nobody_with_it() {
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
-        let waiter = {
-            let cell = Arc::clone(&cell);
-            thread::spawn(move || cell.wait_for(Version(1)).version())
-        };
-        let committer = {
-            let cell = Arc::clone(&cell);
-            thread::spawn(move || commit(&cell))
-        };
+        let waiter = spawn_with(&cell, |cell| cell.wait_for(Version(1)).version());
+        let committer = spawn_with(&cell, commit);
         {
             let mut change = pin!(cell.changed(Version(0)));
             let polled = change.as_mut().poll(&mut Context::from_waker(Waker::noop()));

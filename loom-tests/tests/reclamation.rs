@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::Arc;
 use loom::thread;
 use queenright_primitives::snapshot::{SnapshotCell, Version};
-use shared::{Watched, commit, explore};
+use shared::{Watched, commit, explore, spawn_with};
 
 /// A watched value that counts how many of its kind are alive in this run.
 struct Counted {
@@ -51,10 +51,7 @@ where
     explore(move || {
         let alive = std::sync::Arc::new(AtomicUsize::new(0));
         let cell = Arc::new(SnapshotCell::new(Counted::new(&alive, 0)));
-        let reader = {
-            let cell = Arc::clone(&cell);
-            thread::spawn(move || drop(read(&cell)))
-        };
+        let reader = spawn_with(&cell, move |cell| drop(read(cell)));
         cell.update(next).unwrap();
         cell.update(next).unwrap();
         FREED.fetch_add(3 - alive.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -143,13 +140,12 @@ fn a_slot_that_two_use_in_turn_hides_neither_of_them() {
     // apart try the same slot first.
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
-        let read = {
-            let cell = Arc::clone(&cell);
-            move || cell.read(|value, version| assert_eq!(value.get(), version.0))
+        let read = |cell: &SnapshotCell<Watched>| {
+            cell.read(|value, version| assert_eq!(value.get(), version.0));
         };
-        let first = thread::spawn(read.clone());
+        let first = spawn_with(&cell, read);
         thread::spawn(|| ()).join().unwrap();
-        let second = thread::spawn(read);
+        let second = spawn_with(&cell, read);
         commit(&cell);
         commit(&cell);
         first.join().unwrap();
@@ -162,17 +158,14 @@ fn a_reader_that_registers_meanwhile_is_seen() {
     // The second handle needs a block of its own.
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
-        let register = {
-            let cell = Arc::clone(&cell);
-            move || {
-                let mut reader = cell.reader();
-                let value = reader.get();
-                let seen = value.get();
-                assert_eq!(value.get(), seen);
-            }
+        let register = |cell: &SnapshotCell<Watched>| {
+            let mut reader = cell.reader();
+            let value = reader.get();
+            let seen = value.get();
+            assert_eq!(value.get(), seen);
         };
-        let first = thread::spawn(register.clone());
-        let second = thread::spawn(register);
+        let first = spawn_with(&cell, register);
+        let second = spawn_with(&cell, register);
         commit(&cell);
         commit(&cell);
         first.join().unwrap();
@@ -230,21 +223,17 @@ fn two_committers_reclaim_each_version_once() {
     explore(|| {
         let alive = std::sync::Arc::new(AtomicUsize::new(0));
         let cell = Arc::new(SnapshotCell::new(Counted::new(&alive, 0)));
-        let commit_twice = {
-            let cell = Arc::clone(&cell);
-            move || {
-                cell.update(next).unwrap();
-                cell.update(next).unwrap();
-            }
+        let commit_twice = |cell: &SnapshotCell<Counted>| {
+            cell.update(next).unwrap();
+            cell.update(next).unwrap();
         };
-        let other = thread::spawn(commit_twice.clone());
-        commit_twice();
+        let other = spawn_with(&cell, commit_twice);
+        commit_twice(&cell);
         other.join().unwrap();
         assert_eq!(cell.version(), Version(4));
         // One whose base was still announced may have been kept.
         assert!(alive.load(Ordering::Relaxed) <= 2);
         assert_eq!(cell.live_versions(), alive.load(Ordering::Relaxed));
-        drop(commit_twice);
         drop(cell);
         assert_eq!(alive.load(Ordering::Relaxed), 0);
     });
@@ -260,10 +249,7 @@ fn what_two_collections_keep_is_not_lost() {
         let mut readers = [cell.reader(), cell.reader()];
         readers[0].get();
         cell.update(next).unwrap();
-        let other = {
-            let cell = Arc::clone(&cell);
-            thread::spawn(move || cell.update(next).unwrap())
-        };
+        let other = spawn_with(&cell, |cell| cell.update(next).unwrap());
         cell.update(next).unwrap();
         let seen = readers[1].get().get();
         cell.update(next).unwrap();
@@ -291,10 +277,7 @@ fn what_is_displaced_is_looked_into_again(first: usize) {
         let mut readers = [cell.reader(), cell.reader()];
         readers[first].get();
         // Wants to free version 0, which the first reader has.
-        let other = {
-            let cell = Arc::clone(&cell);
-            thread::spawn(move || commit(&cell))
-        };
+        let other = spawn_with(&cell, commit);
         // Both readers may go on to version 1 before that is done, and this may want to free that.
         readers[first].get();
         let (seen, version) = readers[1 - first].get_versioned();
@@ -373,10 +356,7 @@ fn versions_that_outlive_the_cells_interest_are_never_counted_below_nothing() {
         let cell = Arc::new(cell);
         let kept = cell.load();
         let dropper = thread::spawn(move || drop(kept));
-        let counter = {
-            let cell = Arc::clone(&cell);
-            thread::spawn(move || assert!((1..=3).contains(&cell.live_versions())))
-        };
+        let counter = spawn_with(&cell, |cell| assert!((1..=3).contains(&cell.live_versions())));
         commit(&cell);
         dropper.join().unwrap();
         counter.join().unwrap();

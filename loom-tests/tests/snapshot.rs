@@ -7,27 +7,32 @@ mod shared;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use loom::sync::Arc;
-use loom::thread;
-use queenright_primitives::snapshot::{SnapshotCell, Version};
-use shared::{Watched, commit, commit_next, explore, heap};
+use loom::thread::{self, JoinHandle};
+use queenright_primitives::snapshot::{Contended, SnapshotCell, Version};
+use shared::{Watched, commit, commit_next, explore, heap, spawn_with};
+
+/// A thread that writes a note and commits version 1.
+fn spawn_noting(
+    cell: &Arc<SnapshotCell<Watched>>,
+    note: &Arc<Watched>,
+) -> JoinHandle<Result<Version, Contended>> {
+    let note = Arc::clone(note);
+    spawn_with(cell, move |cell| {
+        // To enter the cell is a fence, which alone would publish all that came before it. So the note is
+        // written inside, and hangs on the Release of the exchange, as the cell's own node does.
+        cell.update(|_| {
+            note.set(1);
+            Watched::new(1)
+        })
+    })
+}
 
 /// Whoever sees version 1 of the writer, by whichever way `look` takes, sees the note written before it.
 fn a_version_publishes(look: fn(&SnapshotCell<Watched>) -> Version) {
     explore(move || {
         let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
         let note = Arc::new(Watched::new(0));
-        let writer = {
-            let (cell, note) = (Arc::clone(&cell), Arc::clone(&note));
-            // To enter the cell is a fence, which alone would publish all that came before it. So the note
-            // is written inside, and hangs on the Release of the exchange, as the cell's own node does.
-            let write_and_commit = move || {
-                cell.update(|_| {
-                    note.set(1);
-                    Watched::new(1)
-                })
-            };
-            thread::spawn(write_and_commit)
-        };
+        let writer = spawn_noting(&cell, &note);
         if look(&cell) == Version(1) {
             assert_eq!(note.get(), 1);
         }
@@ -86,17 +91,7 @@ fn a_lost_compare_and_commit_sees_what_the_winner_did_before() {
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
         let note = Arc::new(Watched::new(0));
-        let writer = {
-            let (cell, note) = (Arc::clone(&cell), Arc::clone(&note));
-            let commit_once = move || {
-                let note_and_commit = |_: &Watched| {
-                    note.set(1);
-                    Watched::new(1)
-                };
-                cell.update(note_and_commit)
-            };
-            thread::spawn(commit_once)
-        };
+        let writer = spawn_noting(&cell, &note);
         if let Err(stale) = commit_next(&cell, 0) {
             assert_eq!((stale.current, note.get()), (Version(1), 1));
         }
@@ -108,12 +103,8 @@ fn a_lost_compare_and_commit_sees_what_the_winner_did_before() {
 fn of_two_commits_from_one_base_one_wins_and_the_other_gets_its_work_back() {
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(0));
-        let commit = |work: u64| {
-            let cell = Arc::clone(&cell);
-            move || cell.compare_and_commit(Version(0), work)
-        };
-        let theirs = thread::spawn(commit(1));
-        let mine = commit(2)();
+        let theirs = spawn_with(&cell, |cell| cell.compare_and_commit(Version(0), 1));
+        let mine = cell.compare_and_commit(Version(0), 2);
         let (won, stale, winner, loser) = match (theirs.join().unwrap(), mine) {
             (Ok(won), Err(stale)) => (won, stale, 1, 2),
             (Err(stale), Ok(won)) => (won, stale, 2, 1),
@@ -131,15 +122,12 @@ fn of_two_commits_from_one_base_one_wins_and_the_other_gets_its_work_back() {
 fn what_was_staged_is_refused_once_another_commit_came_between() {
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
-        let stager = {
-            let cell = Arc::clone(&cell);
-            thread::spawn(move || {
-                let staged = cell.stage();
-                let base = staged.base();
-                staged.set(base.0 + 1);
-                (base, cell.commit(staged).map_err(|stale| stale.current))
-            })
-        };
+        let stager = spawn_with(&cell, |cell| {
+            let staged = cell.stage();
+            let base = staged.base();
+            staged.set(base.0 + 1);
+            (base, cell.commit(staged).map_err(|stale| stale.current))
+        });
         commit(&cell);
         let end = match stager.join().unwrap() {
             (base, Ok(version)) => {
@@ -160,12 +148,8 @@ fn what_was_staged_is_refused_once_another_commit_came_between() {
 fn updates_by_two_threads_lose_nothing() {
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
-        let update = {
-            let cell = Arc::clone(&cell);
-            move || commit(&cell)
-        };
-        let other = thread::spawn(update.clone());
-        let mine = update();
+        let other = spawn_with(&cell, commit);
+        let mine = commit(&cell);
         let theirs = other.join().unwrap();
         assert_ne!(mine, theirs);
         let end = cell.load();
@@ -177,24 +161,21 @@ fn updates_by_two_threads_lose_nothing() {
 fn the_versions_that_one_thread_sees_never_go_back() {
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(()));
-        let look_and_commit = {
-            let cell = Arc::clone(&cell);
-            move || {
-                let mut newest = Version(0);
-                for _ in 0..2 {
-                    let base = cell.version();
-                    assert!(base >= newest);
-                    newest = match cell.compare_and_commit(base, ()) {
-                        Ok(version) => version,
-                        Err(stale) => stale.current,
-                    };
-                    assert!(newest > base);
-                }
-                assert!(cell.version() >= newest);
+        let look_and_commit = |cell: &SnapshotCell<()>| {
+            let mut newest = Version(0);
+            for _ in 0..2 {
+                let base = cell.version();
+                assert!(base >= newest);
+                newest = match cell.compare_and_commit(base, ()) {
+                    Ok(version) => version,
+                    Err(stale) => stale.current,
+                };
+                assert!(newest > base);
             }
+            assert!(cell.version() >= newest);
         };
-        let other = thread::spawn(look_and_commit.clone());
-        look_and_commit();
+        let other = spawn_with(&cell, look_and_commit);
+        look_and_commit(&cell);
         other.join().unwrap();
     });
 }
@@ -210,10 +191,7 @@ fn a_commit_from_an_old_base_is_not_fooled_by_a_reused_address() {
     heap::with_reuse(|| {
         explore(|| {
             let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
-            let slow = {
-                let cell = Arc::clone(&cell);
-                thread::spawn(move || commit_next(&cell, 0).is_ok())
-            };
+            let slow = spawn_with(&cell, |cell| commit_next(cell, 0).is_ok());
             let mut places = vec![address(&cell)];
             let mut won = 0;
             for base in 0..3 {

@@ -4,6 +4,8 @@
 pub(crate) mod heap;
 
 use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread::{self, JoinHandle};
 use queenright_primitives::model::{Fences, put_fences};
 use queenright_primitives::snapshot::{SnapshotCell, Stale, Version};
 
@@ -56,6 +58,15 @@ pub(crate) fn explore(model: impl Fn() + Send + Sync + 'static) {
         let model = std::sync::Arc::clone(&model);
         builder.check(move || model());
     }
+}
+
+/// Runs `work` on what is shared in a thread of its own, which drops its share in the end.
+pub(crate) fn spawn_with<S: 'static, R: 'static>(
+    shared: &Arc<S>,
+    work: impl FnOnce(&S) -> R + 'static,
+) -> JoinHandle<R> {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || work(&shared))
 }
 
 /// Commits `base` + 1 as the version after `base`.
