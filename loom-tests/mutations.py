@@ -103,6 +103,7 @@ MUTATIONS = [
      "            drop(self.sort_out(nodes));", "            drop(Garbage { core: self, nodes });"),
     ("sweep-frees", "what is swept up is freed, whoever else reads it", CORE,
      "        self.sort_out(stale)", "        Garbage { core: self, nodes: stale }"),
+    ("sweeps-never", "nothing is swept up", CORE, "if place == 0 {\n                    drop(self.sweep());", "if false {\n                    drop(self.sweep());"),
     ("left-leaks", "a dropped cell leaks what was left to its slots", CORE,
      "        self.slots().filter_map(Slot::take_left).for_each(|node| nodes.push(node));\n", ""),
     ("segment-too-short", "the first node of a segment is forgotten", CORE,

@@ -235,13 +235,13 @@ fn two_readers_of_one_version_keep_it_until_both_have_left() {
 
 #[test]
 fn commits_that_stall_hold_back_a_segment_each_and_no_more() {
-    const READERS: usize = 200;
+    const READERS: usize = 1000;
     const STALLED: usize = 4;
     let counter = counter();
     let cell = SnapshotCell::new(Counted::first(&counter));
-    let gate = Arc::default();
     let mut readers: Vec<_> = (0..READERS).map(|_| cell.reader()).collect();
     thread::scope(|scope| {
+        let gate = Gate::closed();
         for stalled in 1..=STALLED {
             // Each reader has another version, all of which it lets go of when they are to be freed.
             for reader in &mut readers {
@@ -252,7 +252,7 @@ fn commits_that_stall_hold_back_a_segment_each_and_no_more() {
                 cell.update(Counted::next).unwrap();
             }
             readers.iter_mut().for_each(SnapshotReader::release);
-            let (waker, was_reached) = Blocks::until_open(&gate);
+            let (waker, was_reached) = gate.blocking_waker();
             let mut change = Box::pin(cell.changed(cell.version()));
             assert!(change.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
             scope.spawn(|| cell.update(Counted::next).unwrap());
@@ -262,6 +262,5 @@ fn commits_that_stall_hold_back_a_segment_each_and_no_more() {
             assert!(alive(&counter) <= most, "{} of {most} after {stalled}", alive(&counter));
             assert_eq!(cell.live_versions(), alive(&counter));
         }
-        gate.open();
     });
 }

@@ -69,38 +69,36 @@ impl Wake for CountWakes {
     }
 }
 
-/// A waker that says that it was reached, and then blocks until the gate opens.
-struct Blocks {
-    reached: mpsc::SyncSender<()>,
-    gate: Arc<Gate>,
-}
-
-#[derive(Default)]
-struct Gate {
-    is_open: Mutex<bool>,
-    opened: Condvar,
-}
+/// Holds up whoever [`Blocks`] until it is dropped, also by a test that fails.
+struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
 impl Gate {
-    fn open(&self) {
-        *self.is_open.lock().unwrap() = true;
-        self.opened.notify_all();
+    fn closed() -> Self {
+        Gate(Arc::default())
+    }
+
+    /// A waker that says that it was reached, and then blocks until the gate opens; and what tells of it.
+    fn blocking_waker(&self) -> (Waker, mpsc::Receiver<()>) {
+        let (reached, was_reached) = mpsc::sync_channel(1);
+        (Waker::from(Arc::new(Blocks(reached, Arc::clone(&self.0)))), was_reached)
     }
 }
 
-impl Blocks {
-    /// The waker, and what tells that it was reached.
-    fn until_open(gate: &Arc<Gate>) -> (Waker, mpsc::Receiver<()>) {
-        let (reached, was_reached) = mpsc::sync_channel(1);
-        (Waker::from(Arc::new(Blocks { reached, gate: Arc::clone(gate) })), was_reached)
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let (is_open, opened) = &*self.0;
+        *is_open.lock().unwrap() = true;
+        opened.notify_all();
     }
 }
+
+struct Blocks(mpsc::SyncSender<()>, Arc<(Mutex<bool>, Condvar)>);
 
 impl Wake for Blocks {
     fn wake(self: Arc<Self>) {
-        self.reached.send(()).unwrap();
-        let is_open = self.gate.is_open.lock().unwrap();
-        drop(self.gate.opened.wait_while(is_open, |is_open| !*is_open).unwrap());
+        self.0.send(()).unwrap();
+        let (is_open, opened) = &*self.1;
+        drop(opened.wait_while(is_open.lock().unwrap(), |is_open| !*is_open).unwrap());
     }
 }
 

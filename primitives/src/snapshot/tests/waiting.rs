@@ -88,8 +88,8 @@ fn who_gives_up_leaves_nothing_behind_and_disturbs_nobody() {
 #[test]
 fn a_commit_that_stalls_as_it_wakes_one_holds_up_no_other() {
     let cell = SnapshotCell::new(0);
-    let gate = Arc::default();
-    let (blocks, was_reached) = Blocks::until_open(&gate);
+    let gate = Gate::closed();
+    let (blocks, was_reached) = gate.blocking_waker();
     let counts: [Arc<CountWakes>; 2] = Default::default();
     let [before, after] = counts.each_ref().map(|count| Waker::from(Arc::clone(count)));
     // Whichever of the slots a commit looks into first.
@@ -99,11 +99,11 @@ fn a_commit_that_stalls_as_it_wakes_one_holds_up_no_other() {
         change
     });
     thread::scope(|scope| {
+        let _opens_in_the_end = gate;
         scope.spawn(|| cell.update(|n| n + 1).unwrap());
         was_reached.recv().unwrap();
         cell.update(|n| n + 1).unwrap();
         assert_eq!(counts.each_ref().map(|wakes| wakes.count()), [1, 1]);
-        gate.open();
     });
     for change in &mut changes {
         assert!(change.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
