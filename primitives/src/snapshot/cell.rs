@@ -21,7 +21,7 @@ const UPDATE_ATTEMPTS: usize = 4096;
 /// `T` must be sized: an address of what is not has two words, more than a compare-and-swap takes. Put it in a `Box`.
 ///
 /// See the [module page](crate::snapshot) for the protocol, its progress and its memory bound. A cell occupies
-/// about 1.7 KiB beside its state.
+/// about 2 KiB beside its state.
 ///
 /// ```
 /// use queenright_primitives::snapshot::SnapshotCell;
@@ -55,24 +55,26 @@ impl<T> SnapshotCell<T> {
 
     /// A cell of which every `commits`th commit frees what these have replaced, in place of every 32nd.
     ///
-    /// With 1, each commit frees what it replaces, for states that are large; it costs about three times as
+    /// With 1, each commit frees what it replaces, for states that are large; it costs about twice as
     /// much then.
     pub fn reclaiming_every(commits: NonZero<u8>, version: Version, value: T) -> Self {
         SnapshotCell { core: Arc::new(Core::new(commits, version, value)) }
     }
 
-    /// The current version. Lock-free, O(1).
+    /// The current version. Lock-free; O(1) if the slot that is nearest to this thread is free, see
+    /// [Progress](crate::snapshot#progress).
     pub fn version(&self) -> Version {
         self.core.enter().version()
     }
 
-    /// An owned handle on the current state. Lock-free, O(1); costs a reference count.
+    /// An owned handle on the current state. As [`version`](Self::version), and a reference count.
     #[inline]
     pub fn load(&self) -> Snapshot<T> {
         self.core.enter().export()
     }
 
-    /// Runs `f` on the current state without touching a reference count. Lock-free, O(1) beside `f`.
+    /// Runs `f` on the current state without touching a reference count. Beside `f` as
+    /// [`version`](Self::version).
     ///
     /// The version that `f` sees stays alive until it returns, however long that takes; others do not.
     #[inline]
@@ -86,15 +88,16 @@ impl<T> SnapshotCell<T> {
         SnapshotReader::new(Arc::clone(&self.core))
     }
 
-    /// Makes `value` the next version, provided that the current one is still `base`. Lock-free; O(1), but
-    /// every 32nd commit frees what 32 have replaced, see the [module page](crate::snapshot).
+    /// Makes `value` the next version, provided that the current one is still `base`. Lock-free; O(1) as
+    /// [`version`](Self::version) is, but every 32nd commit frees what 32 have replaced.
     ///
     /// # Errors
     /// [`Stale`] gives the value back when another commit came first.
     ///
     /// # Panics
-    /// Only if a waker or the drop of an old state panics. The commit has then happened, and all others were
-    /// woken or dropped. The same holds for all ways to commit.
+    /// Only if a waker or the drop of an old state panics, and the same holds for all ways to commit. A commit that
+    /// succeeded has then happened, and all others were woken or dropped. One that is refused wakes nobody, but may have
+    /// been the last to read an old version, which it drops: then nothing was committed, and `value` is dropped as well.
     pub fn compare_and_commit(&self, base: Version, value: T) -> Result<Version, Stale<T>> {
         let guest = self.core.enter();
         let current = guest.version();
@@ -117,8 +120,8 @@ impl<T> SnapshotCell<T> {
 
     /// Replaces the state by `f` of it, again and again until no other commit came between.
     ///
-    /// Lock-free as a group: an attempt fails only because another writer succeeded. A panic in `f`
-    /// leaves the cell as it was.
+    /// Lock-free as a group: an attempt fails only because another writer succeeded. Each costs as
+    /// [`compare_and_commit`](Self::compare_and_commit), beside `f`. A panic in `f` leaves the cell as it was.
     ///
     /// # Errors
     /// [`Contended`] after 4096 attempts lost in a row; nothing was changed.
@@ -135,7 +138,7 @@ impl<T> SnapshotCell<T> {
     }
 
     /// Makes `value` the next version, whatever the current one is. Lock-free: a further attempt means that
-    /// another writer committed.
+    /// another writer committed. Each costs as [`compare_and_commit`](Self::compare_and_commit).
     pub fn replace(&self, mut value: T) -> Version {
         loop {
             match self.core.publish(self.core.enter(), value) {
@@ -170,6 +173,9 @@ impl<T> SnapshotCell<T> {
 
     /// A future of the first version that is seen to be newer than `since`. Versions may be skipped.
     ///
+    /// To make it is O(1). A poll is lock-free; it looks at the current version as [`version`](Self::version) does, and
+    /// one that has to wait takes a slot for its waker, O(those who waited at once).
+    ///
     /// # Cancel safety
     /// Dropping the future loses nothing: the next one with the same `since` is ready at once.
     pub fn changed(&self, since: Version) -> Changed<'_, T> {
@@ -177,13 +183,13 @@ impl<T> SnapshotCell<T> {
     }
 
     /// How many versions were replaced and are not yet freed or left to their snapshots. For metrics: exact
-    /// while nobody commits.
+    /// while nobody commits. As [`version`](Self::version).
     pub fn retired(&self) -> usize {
         self.core.retired()
     }
 
     /// How many versions are alive: the current one, the [`retired`](Self::retired) ones, and those that only
-    /// snapshots hold. For metrics: exact while nobody commits.
+    /// snapshots hold. For metrics: exact while nobody commits. As [`version`](Self::version).
     pub fn live_versions(&self) -> usize {
         1 + self.core.retired() + self.core.outliving()
     }
@@ -202,8 +208,8 @@ impl<T> SnapshotCell<T> {
 }
 
 impl<T: Clone> SnapshotCell<T> {
-    /// A private copy of the current state to change and then [`commit`](Self::commit). Lock-free beside the
-    /// cloning.
+    /// A private copy of the current state to change and then [`commit`](Self::commit). Beside the cloning as
+    /// [`version`](Self::version).
     pub fn stage(&self) -> Staged<T> {
         self.read(|value, version| Staged::new(version, value.clone()))
     }

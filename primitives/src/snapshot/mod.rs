@@ -57,12 +57,14 @@
 //! | | progress | steps |
 //! |---|---|---|
 //! | `get` of a handle, nothing committed since | wait-free | O(1) |
-//! | `get` otherwise; `version`, `read`, `load`, `stage` (beside the clone) | lock-free: a further attempt means that somebody committed | O(1); O(slots) if the near slot is taken; *r* if there is something to free at the end |
-//! | drop of a snapshot; `last`, `has_changed` | wait-free | O(1) |
+//! | `get` otherwise; `SnapshotReader::snapshot` | lock-free: a further attempt means that somebody committed | O(1) |
+//! | `version`, `read`, `load`, `stage` (beside the clone), `retired`, `live_versions` | the same | O(1); O(slots) if the near slot is taken; *r* if there is something to free at the end |
+//! | drop of a snapshot; `last`, `has_changed`, `version` of a handle | wait-free | O(1) |
 //! | `release`, drop of a handle | lock-free | O(1); *r* if there is something to free |
-//! | `commit`, `compare_and_commit` | lock-free; fails only if another commit succeeded | O(1); each 32nd *r* |
+//! | `commit`, `compare_and_commit` | lock-free; fails only if another commit succeeded | as `version`; each 32nd *r* |
 //! | `update`, `replace` | lock-free as a group | the same, per attempt |
 //! | `reader`, `clone` of a handle | lock-free | O(handles) |
+//! | a poll of `changed` | lock-free | as `version`; O(those who waited at once) as it begins to wait |
 //! | waking those who wait | lock-free; one load until somebody waits for the first time | O(those who waited at once) |
 //! | `wait_for`, `wait_changed` | blocks, by its nature | |
 //!
@@ -87,7 +89,7 @@
 //! until a segment begins after its owner has left, if a commit leaves it there in that very moment. Without commits
 //! nothing is freed but what handles and calls let go of: an idle cell may keep 31 old versions, which is why cells of very
 //! large states should reclaim more often. A leaked or forgotten handle keeps its version as long as the cell lives,
-//! and the cell. Slots are not given back to the allocator, 128 bytes each. A cell is about 1.7 KiB.
+//! and the cell. Slots are not given back to the allocator, 128 bytes each. A cell is about 2 KiB.
 //!
 //! # ABA
 //! A commit compares addresses, with its base announced since before it looked at the version. So that node is
@@ -96,13 +98,14 @@
 //! # Panics in your code
 //! A panic in a closure or in `T::clone` leaves the cell as it was. One in the drop of an old state or in a waker
 //! reaches whoever ran it: a commit, after it has happened, all were woken and all that was to be freed is freed; or the end
-//! of a read that was the last to keep a version.
+//! of any other call that was the last to keep a version: a read, a handle's `release` or drop, or a commit that is
+//! refused, whose own value is dropped with it.
 //!
 //! # When something else is better
 //! - **A lock** (`RwLock<Arc<T>>`), if reads are rare: an uncontended commit costs half as much, and the cell is small. Or
 //!   if a change is large and a second copy of the state is too much.
-//! - **`arc-swap`**, if there are very many cells, each hardly ever written (a cell here is 1.7 KiB), if the states already
-//!   live in `Arc`s, or to run without `std`'s threads. Its commits cost a multiple, and it knows no versions.
+//! - **`arc-swap`**, if there are very many cells, each hardly ever written (a cell here is 2 KiB), or if the states already
+//!   live in `Arc`s. Its commits cost a multiple, and it knows no versions.
 //! - **`crossbeam-epoch`**, to build a structure of many nodes: one pin protects all that a traversal meets, where this
 //!   cell protects one version. A thread that stays pinned holds back all garbage.
 //! - **`tokio::sync::watch`**, if readers only wait for the newest value, in tasks, and never read in hot loops: its borrow is

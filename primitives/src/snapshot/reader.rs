@@ -53,7 +53,8 @@ impl<T> SnapshotReader<T> {
         unsafe { self.slot.as_ref() }
     }
 
-    /// The current state. Wait-free while no commit came since the last call, else lock-free; O(1).
+    /// The current state. Wait-free and O(1) while no commit came since the last call. Else lock-free, O(1) an attempt: a
+    /// further one means that another writer committed.
     ///
     /// The versions that one handle gives never go back.
     #[inline]
@@ -98,7 +99,7 @@ impl<T> SnapshotReader<T> {
         self.core.protect(self.slot(), likely).as_ptr()
     }
 
-    /// The version that [`get`](Self::get) gave last; `None` before the first call.
+    /// The version that [`get`](Self::get) gave last; `None` before the first call. Wait-free, O(1).
     pub fn version(&self) -> Option<Version> {
         // SAFETY: what was seen is protected by the slot.
         let seen = unsafe { self.seen.as_ref() };
@@ -115,7 +116,7 @@ impl<T> SnapshotReader<T> {
     }
 
     /// Lets go of the version that was read last, until the next [`get`](Self::get). If a commit wanted to free it, it
-    /// is freed here. Lock-free, O(1), or O(slots) if there is something to free.
+    /// is freed here. Lock-free; O(1), or *r* of the [module page](crate::snapshot#progress) if there is something to free.
     pub fn release(&mut self) {
         self.released = self.version();
         self.seen = ptr::null_mut();
@@ -126,7 +127,8 @@ impl<T> SnapshotReader<T> {
     /// A future of the next version: one that is newer than what [`get`](Self::get) gave last, or the current
     /// one before the first `get`. It gives the number; `get` then gives that version or a later one.
     ///
-    /// Fails with [`Closed`] when the cell was dropped and nothing newer can come.
+    /// Fails with [`Closed`] when the cell was dropped and nothing newer can come. Costs as
+    /// [`SnapshotCell::changed`](super::SnapshotCell::changed).
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: as long as `get` was not called the next one is ready at once.
