@@ -125,6 +125,26 @@ fn a_waiter_that_gives_up_passes_its_notification_on() {
 }
 
 #[test]
+fn a_waiter_that_is_served_from_elsewhere_passes_its_notification_on() {
+    explore(|| {
+        let permits = Permits::none();
+        let waiter = spawn(&permits, Permits::wait);
+        let adds = spawn(&permits, Permits::add);
+        // Leaves its waker, and finds what it waits for when it looks again.
+        let mut looks = 0;
+        let mut until = permits.event.until(|| {
+            looks += 1;
+            (looks == 2).then_some(())
+        });
+        let served = Pin::new(&mut until).poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(served, Poll::Ready(()));
+        drop(until);
+        adds.join().unwrap();
+        waiter.join().unwrap();
+    });
+}
+
+#[test]
 fn what_a_change_publishes_is_there() {
     explore(|| {
         let note = Arc::new(Watched::new(0));

@@ -401,7 +401,7 @@ fn a_task_is_received_and_sent_by_futures() {
 
 /// Polls once, and drops the future unless it is done.
 fn once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
-    match Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
+    match poll_once(&mut future) {
         Poll::Ready(answer) => Some(answer),
         Poll::Pending => None,
     }
@@ -438,27 +438,47 @@ fn a_producer_that_gives_up_its_turn_passes_it_on() {
     });
 }
 
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
 #[test]
-fn a_producer_whose_class_has_no_room_lets_another_class_go() {
+fn a_producer_whose_class_filled_up_meanwhile_lets_another_class_go() {
     loom::model(|| {
-        let queue = PriorityQueue::bounded(2, PATIENCE).with_limit(Class::High, 1);
-        let queue = Arc::new(queue);
-        queue.try_push(0, Class::High).unwrap();
+        let queue = Arc::new(PriorityQueue::bounded(2, PATIENCE).with_limit(Class::High, 1));
+        queue.try_push(0, Class::Low).unwrap();
         queue.try_push(1, Class::Low).unwrap();
-        let high = spawn(&queue, |queue| queue.push(2, Class::High).unwrap());
-        let low = spawn(&queue, |queue| queue.push(3, Class::Low).unwrap());
-        // Room for the one and the other, of which somebody else takes the place in the class.
-        assert_eq!(queue.pop(), Some(0));
-        let barged = queue.try_push(4, Class::High);
-        assert!(
-            matches!(queue.force_push(5, Class::Critical), Ok(displaced) if displaced != Some(5))
-        );
-        assert_eq!(queue.pop(), Some(5));
+        let mut first = queue.send(2, Class::High);
+        let mut second = queue.send(3, Class::High);
+        assert!(poll_once(&mut first).is_pending());
+        assert!(poll_once(&mut second).is_pending());
+        let low = spawn(&queue, |queue| queue.push(4, Class::Low).unwrap());
+        // Both of the more urgent class are called, and there is room for one of them.
+        assert_eq!([queue.pop(), queue.pop()], [Some(0), Some(1)]);
+        assert_eq!(poll_once(&mut first), Poll::Ready(Ok(())));
+        assert!(poll_once(&mut second).is_pending());
         low.join().unwrap();
-        if barged.is_ok() {
-            queue.pop().unwrap();
+    });
+}
+
+#[test]
+fn a_consumer_that_took_a_task_out_of_turn_leaves_the_line() {
+    loom::model(|| {
+        let queue = queue_with(0, 2);
+        let mut first = queue.recv();
+        let mut second = queue.recv();
+        assert!(poll_once(&mut first).is_pending());
+        assert!(poll_once(&mut second).is_pending());
+        let third = spawn(&queue, |queue| queue.pop());
+        queue.try_push(0, Class::Normal).unwrap();
+        let mut taken = None;
+        if let Poll::Ready(task) = poll_once(&mut second) {
+            taken = task;
         }
-        high.join().unwrap();
+        drop((first, second));
+        queue.try_push(1, Class::Normal).unwrap();
+        let last = third.join().unwrap();
+        assert_each_once([taken, last, queue.try_pop()].into_iter().flatten().collect(), 2);
     });
 }
 

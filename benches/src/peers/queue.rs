@@ -1,4 +1,4 @@
-//! Priority queues: five classes, and first come first served within a class.
+//! Priority queues: by class and deadline, and first come first served among equals.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -12,7 +12,7 @@ use queenright_primitives::schedule::{Class, Hint, PriorityQueue};
 /// How many classes there are; 0 goes first.
 pub const CLASSES: usize = Class::ALL.len();
 
-/// A queue under comparison. Tasks are numbers; a class is under [`CLASSES`].
+/// A queue under comparison. Tasks are numbers.
 pub trait Queue: Send + Sync + 'static {
     /// As it is called in reports.
     const NAME: &'static str;
@@ -21,14 +21,14 @@ pub trait Queue: Send + Sync + 'static {
     fn with_room(tasks: usize) -> Self;
 
     /// Adds a task; there is room.
-    fn push(&self, class: usize, task: u64);
+    fn push(&self, task: u64, hint: Hint);
 
     /// The next task, or `None` when it is empty.
     fn pop(&self) -> Option<u64>;
 
     /// Adds them all; there is room.
     fn push_many(&self, tasks: &mut Vec<(u64, Hint)>) {
-        tasks.drain(..).for_each(|(task, hint)| self.push(hint.class().index(), task));
+        tasks.drain(..).for_each(|(task, hint)| self.push(task, hint));
     }
 
     /// Takes up to `most` tasks, and says how many.
@@ -52,8 +52,8 @@ impl Queue for Ours {
     }
 
     #[inline]
-    fn push(&self, class: usize, task: u64) {
-        assert!(self.0.try_push(task, Class::ALL[class]).is_ok(), "there is room");
+    fn push(&self, task: u64, hint: Hint) {
+        assert!(self.0.try_push(task, hint).is_ok(), "there is room");
     }
 
     #[inline]
@@ -71,9 +71,9 @@ impl Queue for Ours {
     }
 }
 
-/// A binary heap by class and number of arrival; what it needs under a lock.
+/// A binary heap by hint and number of arrival; what it needs under a lock.
 struct Heap {
-    tasks: BinaryHeap<Reverse<(usize, u64, u64)>>,
+    tasks: BinaryHeap<Reverse<(u64, u64, u64)>>,
     arrived: u64,
 }
 
@@ -83,9 +83,9 @@ impl Heap {
     }
 
     #[inline]
-    fn push(&mut self, class: usize, task: u64) {
+    fn push(&mut self, task: u64, hint: Hint) {
         self.arrived += 1;
-        self.tasks.push(Reverse((class, self.arrived, task)));
+        self.tasks.push(Reverse((hint.sort_key(), self.arrived, task)));
     }
 
     #[inline]
@@ -105,8 +105,8 @@ impl Queue for ParkingLotHeap {
     }
 
     #[inline]
-    fn push(&self, class: usize, task: u64) {
-        self.0.lock().push(class, task);
+    fn push(&self, task: u64, hint: Hint) {
+        self.0.lock().push(task, hint);
     }
 
     #[inline]
@@ -116,7 +116,7 @@ impl Queue for ParkingLotHeap {
 
     fn push_many(&self, tasks: &mut Vec<(u64, Hint)>) {
         let mut heap = self.0.lock();
-        tasks.drain(..).for_each(|(task, hint)| heap.push(hint.class().index(), task));
+        tasks.drain(..).for_each(|(task, hint)| heap.push(task, hint));
     }
 
     fn pop_many(&self, out: &mut Vec<u64>, most: usize) -> usize {
@@ -137,8 +137,8 @@ impl Queue for StdHeap {
     }
 
     #[inline]
-    fn push(&self, class: usize, task: u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(class, task);
+    fn push(&self, task: u64, hint: Hint) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(task, hint);
     }
 
     #[inline]
@@ -148,7 +148,7 @@ impl Queue for StdHeap {
 
     fn push_many(&self, tasks: &mut Vec<(u64, Hint)>) {
         let mut heap = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.drain(..).for_each(|(task, hint)| heap.push(hint.class().index(), task));
+        tasks.drain(..).for_each(|(task, hint)| heap.push(task, hint));
     }
 
     fn pop_many(&self, out: &mut Vec<u64>, most: usize) -> usize {
@@ -158,7 +158,7 @@ impl Queue for StdHeap {
     }
 }
 
-/// One unbounded lock-free queue a class.
+/// One unbounded lock-free queue a class. Knows no deadlines.
 pub struct SegQueues([SegQueue<u64>; CLASSES]);
 
 impl Queue for SegQueues {
@@ -169,8 +169,8 @@ impl Queue for SegQueues {
     }
 
     #[inline]
-    fn push(&self, class: usize, task: u64) {
-        self.0[class].push(task);
+    fn push(&self, task: u64, hint: Hint) {
+        self.0[hint.class().index()].push(task);
     }
 
     #[inline]
@@ -179,7 +179,7 @@ impl Queue for SegQueues {
     }
 }
 
-/// One bounded lock-free queue a class.
+/// One bounded lock-free queue a class. Knows no deadlines.
 pub struct ArrayQueues([ArrayQueue<u64>; CLASSES]);
 
 impl Queue for ArrayQueues {
@@ -190,8 +190,8 @@ impl Queue for ArrayQueues {
     }
 
     #[inline]
-    fn push(&self, class: usize, task: u64) {
-        assert!(self.0[class].push(task).is_ok(), "there is room");
+    fn push(&self, task: u64, hint: Hint) {
+        assert!(self.0[hint.class().index()].push(task).is_ok(), "there is room");
     }
 
     #[inline]
@@ -200,9 +200,9 @@ impl Queue for ArrayQueues {
     }
 }
 
-/// A lock-free skip list by class and number of arrival.
+/// A lock-free skip list by hint and number of arrival.
 pub struct SkipList {
-    tasks: SkipMap<(usize, u64), u64>,
+    tasks: SkipMap<(u64, u64), u64>,
     arrived: AtomicU64,
 }
 
@@ -214,9 +214,9 @@ impl Queue for SkipList {
     }
 
     #[inline]
-    fn push(&self, class: usize, task: u64) {
+    fn push(&self, task: u64, hint: Hint) {
         let arrived = self.arrived.fetch_add(1, Ordering::Relaxed);
-        self.tasks.insert((class, arrived), task);
+        self.tasks.insert((hint.sort_key(), arrived), task);
     }
 
     #[inline]

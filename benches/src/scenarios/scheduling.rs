@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use queenright_measure::{Case, Contender, Goal, Per, Sampler, Scenario, Side};
-use queenright_primitives::schedule::{Class, PriorityQueue};
+use queenright_primitives::schedule::{Class, Hint, LatencyTier, PriorityQueue};
 
 use crate::peers::queue::{
     ArrayQueues, CLASSES, Ours, ParkingLotHeap, Queue, SegQueues, SkipList, StdHeap, Unsynchronised,
@@ -16,7 +16,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario {
             suite: SUITE,
             name: "priority_scheduling",
-            what: "one pop and one push of a task of another class, at a steady depth; per thread",
+            what: "one pop and one push of a task of another class, at a steady depth; per thread; with deadlines, each task's is some time after its last",
             cases: push_and_pop,
         },
         Scenario {
@@ -24,6 +24,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             name: "priority_drain",
             what: "one task of a queue that is filled and then emptied",
             cases: drain,
+        },
+        Scenario {
+            suite: SUITE,
+            name: "scheduling_hint_sorting",
+            what: "one of so many hints, of all classes, deadlines, tiers and costs, sorted into the order of service",
+            cases: sorting,
         },
         Scenario {
             suite: SUITE,
@@ -38,21 +44,23 @@ fn push_and_pop(quick: bool) -> Vec<Case> {
     let depths: &[usize] =
         if quick { &[10, 1000, 100_000] } else { &[10, 100, 1000, 10_000, 100_000] };
     let mut cases = Vec::new();
-    for threads in [1, 2, 8] {
-        for batch in [1, 16] {
+    for deadlines in [false, true] {
+        for (threads, batch) in [(1, 1), (1, 16), (2, 1), (2, 16), (8, 1), (8, 16)] {
             for &depth in depths {
                 // While the other threads hold a batch each, there must be one left to take.
                 let too_shallow = depth < threads * batch;
                 if too_shallow || quick && (threads == 8 || (batch == 16 && depth != 1000)) {
                     continue;
                 }
+                let work = Work { deadlines, threads, batch, depth };
                 let case = Case::nanoseconds()
+                    .param("deadlines", if deadlines { "all" } else { "none" })
                     .param("threads", threads)
                     .param("batch", batch)
                     .axis("depth", depth)
                     .goal(Goal::NotSlower)
                     .limit("contended atomic add", 2.0 / batch as f64)
-                    .contenders(move || contenders(Work { threads, batch, depth }));
+                    .contenders(move || contenders(work));
                 cases.push(match threads {
                     1 => case,
                     _ => case.note("one queue a class, and the skip list, do not keep the order beside other threads"),
@@ -65,10 +73,28 @@ fn push_and_pop(quick: bool) -> Vec<Case> {
 
 #[derive(Clone, Copy)]
 struct Work {
+    deadlines: bool,
     threads: usize,
     batch: usize,
     depth: usize,
 }
+
+impl Work {
+    /// The hint of a task that is pushed again, and the task as it is from then on: its number of times
+    /// and, if there are deadlines, its deadline.
+    fn again(self, task: u64) -> (u64, Hint) {
+        let spread = task.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let hint = Hint::new(Class::ALL[(spread % CLASSES as u64) as usize]);
+        if !self.deadlines {
+            return (task, hint);
+        }
+        let deadline = (task >> DEADLINE_AT) + 1 + spread % (2 * self.depth as u64);
+        (deadline << DEADLINE_AT | task & ((1 << DEADLINE_AT) - 1), hint.with_deadline(deadline))
+    }
+}
+
+/// Where a task's deadline stands in it, above its number.
+const DEADLINE_AT: u32 = 24;
 
 fn contenders(work: Work) -> Vec<Contender> {
     let unordered = if work.threads == 1 { Side::Peer } else { Side::Beside };
@@ -76,11 +102,13 @@ fn contenders(work: Work) -> Vec<Contender> {
         contender::<Ours>(Side::Ours, work),
         contender::<ParkingLotHeap>(Side::Peer, work),
         contender::<StdHeap>(Side::Peer, work),
-        contender::<SegQueues>(unordered, work),
-        contender::<ArrayQueues>(unordered, work),
         contender::<SkipList>(unordered, work),
     ];
-    if work.threads == 1 {
+    if !work.deadlines {
+        all.push(contender::<SegQueues>(unordered, work));
+        all.push(contender::<ArrayQueues>(unordered, work));
+    }
+    if work.threads == 1 && !work.deadlines {
         all.push(unsynchronised(work));
     }
     all
@@ -88,7 +116,11 @@ fn contenders(work: Work) -> Vec<Contender> {
 
 fn contender<Q: Queue>(side: Side, work: Work) -> Contender {
     Contender::new(Q::NAME, side, move |sampler| {
-        let queue = filled::<Q>(work.depth, work.threads * work.batch);
+        let queue = Q::with_room(work.depth + work.threads * work.batch);
+        for task in 0..work.depth as u64 {
+            let (task, hint) = work.again(task);
+            queue.push(task, hint);
+        }
         measure(&queue, sampler, work);
         assert_eq!(
             std::iter::from_fn(|| queue.pop()).count(),
@@ -98,9 +130,9 @@ fn contender<Q: Queue>(side: Side, work: Work) -> Contender {
     })
 }
 
-fn filled<Q: Queue>(depth: usize, room: usize) -> Q {
-    let queue = Q::with_room(depth + room);
-    (0..depth).for_each(|task| queue.push(task % CLASSES, task as u64));
+fn filled<Q: Queue>(depth: usize) -> Q {
+    let queue = Q::with_room(depth);
+    (0..depth).for_each(|task| queue.push(task as u64, Class::ALL[task % CLASSES].into()));
     queue
 }
 
@@ -114,13 +146,12 @@ fn measure<Q: Queue>(queue: &Q, sampler: &mut Sampler<'_>, work: Work) {
             for _ in 0..times {
                 if work.batch == 1 {
                     let Some(task) = queue.pop() else { continue };
-                    queue.push(class_after(task), task);
+                    let (task, hint) = work.again(task);
+                    queue.push(task, hint);
                     moved += 1;
                 } else {
                     moved += queue.pop_many(&mut taken, work.batch) as u64;
-                    next.extend(
-                        taken.drain(..).map(|task| (task, Class::ALL[class_after(task)].into())),
-                    );
+                    next.extend(taken.drain(..).map(|task| work.again(task)));
                     queue.push_many(&mut next);
                 }
             }
@@ -140,11 +171,6 @@ fn measure<Q: Queue>(queue: &Q, sampler: &mut Sampler<'_>, work: Work) {
     }
 }
 
-/// A cheap function that spreads tasks over the classes.
-fn class_after(task: u64) -> usize {
-    (task.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61) as usize % CLASSES
-}
-
 fn unsynchronised(work: Work) -> Contender {
     Contender::limit("unsynchronised classes", move |sampler| {
         let mut queue = Unsynchronised::with_room(work.depth + work.batch);
@@ -153,7 +179,10 @@ fn unsynchronised(work: Work) -> Contender {
         sampler.blocks_per(work.batch as u64, |times| {
             for _ in 0..times {
                 taken.extend((0..work.batch).filter_map(|_| queue.pop()));
-                taken.drain(..).for_each(|task| queue.push(class_after(task), task));
+                for task in taken.drain(..) {
+                    let (task, hint) = work.again(task);
+                    queue.push(hint.class().index(), task);
+                }
             }
         });
     })
@@ -186,7 +215,7 @@ fn drain(quick: bool) -> Vec<Case> {
 
 fn draining<Q: Queue>(side: Side, tasks: usize) -> Contender {
     Contender::new(Q::NAME, side, move |sampler| {
-        let fill = || filled::<Q>(tasks, 0);
+        let fill = || filled::<Q>(tasks);
         let empty = |queue: Q| {
             let mut last = 0;
             for count in 0.. {
@@ -211,15 +240,14 @@ fn depth(quick: bool) -> Vec<Case> {
             .limit("pointer load", 1.0)
             .goal(Goal::AtMost(10.0))
             .contenders(move || {
-                vec![Contender::ours("queenright len_of", move |sampler| {
+                vec![Contender::ours("queenright depths", move |sampler| {
                     let queue = PriorityQueue::bounded(depth, 16);
                     for task in 0..depth {
                         assert!(queue.try_push(task, Class::ALL[task % CLASSES]).is_ok());
                     }
                     sampler.blocks_per(CLASSES as u64, |count| {
                         for _ in 0..count {
-                            let all: usize =
-                                Class::ALL.iter().map(|class| queue.len_of(*class)).sum();
+                            let all: usize = queue.depths().into_iter().sum();
                             assert_eq!(black_box(all), depth);
                         }
                     });
@@ -227,4 +255,75 @@ fn depth(quick: bool) -> Vec<Case> {
             })
     };
     depths.iter().map(case).collect()
+}
+
+fn sorting(quick: bool) -> Vec<Case> {
+    let sizes: &[usize] = if quick { &[100, 5000] } else { &[100, 500, 1000, 5000] };
+    let case = |&hints: &usize| {
+        Case::nanoseconds()
+            .axis("hints", hints)
+            .limit("pointer load", 1.0)
+            // At most 20 % more than sorting numbers.
+            .goal(Goal::TimesBest(1.0 / 1.2))
+            .contenders(move || {
+                let keys = move || (0..hints as u64).map(any_hint).map(Hint::sort_key).collect();
+                vec![
+                    sorted(
+                        Side::Ours,
+                        "queenright Hint",
+                        hints,
+                        move || (0..hints as u64).map(any_hint).collect(),
+                        |hints: &mut [Hint]| hints.sort_unstable(),
+                    ),
+                    sorted(
+                        Side::Peer,
+                        "std sort_unstable of u64",
+                        hints,
+                        keys,
+                        |keys: &mut [u64]| {
+                            keys.sort_unstable();
+                        },
+                    ),
+                    sorted(Side::Peer, "radsort of u64", hints, keys, |keys: &mut [u64]| {
+                        radsort::sort(keys);
+                    }),
+                ]
+            })
+    };
+    sizes.iter().map(case).collect()
+}
+
+/// Some hint, in which everything varies.
+fn any_hint(number: u64) -> Hint {
+    // The finaliser of SplitMix64.
+    let mixed = (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    Hint::new(Class::ALL[(mixed >> 61) as usize % CLASSES])
+        .with_deadline(mixed >> 33 & 0xF_FFFF)
+        .with_latency(LatencyTier::ALL[(mixed >> 16) as usize % 4])
+        .with_cost((mixed >> 18) as u16)
+}
+
+fn sorted<T: Copy + Ord + 'static>(
+    side: Side,
+    name: &'static str,
+    hints: usize,
+    make: impl Fn() -> Vec<T> + Send + Sync + 'static,
+    sort: fn(&mut [T]),
+) -> Contender {
+    Contender::new(name, side, move |sampler| {
+        let unsorted = make();
+        let mut sorted = unsorted.clone();
+        sort(&mut sorted);
+        assert!(sorted.is_sorted() && sorted.len() == hints);
+        sampler.each_per(
+            hints as u64,
+            || unsorted.clone(),
+            |mut hints| {
+                sort(&mut hints);
+                hints
+            },
+        );
+    })
 }
