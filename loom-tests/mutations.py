@@ -221,7 +221,7 @@ MUTATIONS = [
     ("turn-not-passed-on-in-vain", "a producer that was called in vain keeps its turn", WAITING,
      "(old, if called { state.call(self.side) } else { None })", "{\n            let _ = called;\n            (old, None)\n        }"),
     ("place-kept", "who is done stays in line", WAITING, "            Some(answer) => (Poll::Ready(answer), [Some(waker), self.leave(state)], None),", "            Some(answer) => {\n                std::mem::forget(self.place.take());\n                (Poll::Ready(answer), [Some(waker), None], None)\n            }",
-     "            Some(answer) => (Step::Done(answer), self.leave(state)),", "            Some(answer) => {\n                std::mem::forget(self.place.take());\n                (Step::Done(answer), None)\n            }"),
+     "            Some(answer) => (Step::Done(answer), self.leave(state)),", "            Some(answer) => {\n                std::mem::forget(self.place.take());\n                (Step::Done(answer), None::<Waker>)\n            }"),
     ("calls-who-has-no-room", "a producer is called whose class has no room", STATE,
      "!self.producers[class.index()].is_empty() && self.has_room(*class)", "!self.producers[class.index()].is_empty()"),
     ("least-urgent-first", "the least urgent class goes first", READY,
