@@ -42,6 +42,8 @@ mod lock;
 mod panics;
 mod slots;
 mod sync;
+#[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
+mod testing;
 
 /// How the models are run.
 #[cfg(queenright_loom)]

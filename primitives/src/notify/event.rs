@@ -166,3 +166,6 @@ impl<F> Drop for Wait<'_, F> {
         }
     }
 }
+
+#[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
+mod tests;

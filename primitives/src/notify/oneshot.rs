@@ -199,15 +199,7 @@ impl std::error::Error for WaitError {}
 #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
-    struct CountWakes(AtomicUsize);
-    impl Wake for CountWakes {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::testing::{counting_waker, poll};
 
     #[test]
     fn a_value_arrives_once() {
@@ -236,16 +228,13 @@ mod tests {
     #[test]
     fn the_newest_waker_is_woken_once() {
         let (sender, mut receiver) = oneshot();
-        let wakes: Vec<_> =
-            (0..2).map(|_| std::sync::Arc::new(CountWakes(AtomicUsize::new(0)))).collect();
-        for count in &wakes {
-            let waker = Waker::from(std::sync::Arc::clone(count));
-            let mut context = Context::from_waker(&waker);
-            assert!(Pin::new(&mut receiver).poll(&mut context).is_pending());
+        let wakers = [counting_waker(), counting_waker()];
+        for (waker, _) in &wakers {
+            assert!(poll(&mut receiver, waker).is_pending());
         }
         sender.send(());
-        assert_eq!(wakes[0].0.load(Ordering::SeqCst), 0);
-        assert_eq!(wakes[1].0.load(Ordering::SeqCst), 1);
+        assert_eq!(wakers[0].1(), 0);
+        assert_eq!(wakers[1].1(), 1);
     }
 
     #[test]

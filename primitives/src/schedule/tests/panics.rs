@@ -1,13 +1,11 @@
 //! Tasks whose drop panics, and wakers that panic.
 
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Wake, Waker};
 
 use super::super::*;
+use crate::testing::{panicking_waker, poll};
 
 /// Counts its drops, and panics in one of them.
 struct Panics(Arc<AtomicUsize>, bool);
@@ -34,26 +32,17 @@ fn a_task_whose_drop_panics_takes_no_other_with_it() {
     }
 }
 
-struct PanicsOnWake;
-
-impl Wake for PanicsOnWake {
-    fn wake(self: Arc<Self>) {
-        panic!("as it was told");
-    }
-}
-
 #[test]
 fn a_waker_that_panics_costs_no_task() {
     let queue = PriorityQueue::bounded(1, 1);
-    let waker = Waker::from(Arc::new(PanicsOnWake));
-    let mut context = Context::from_waker(&waker);
+    let waker = panicking_waker();
     let mut consumer = queue.recv();
-    assert!(Pin::new(&mut consumer).poll(&mut context).is_pending());
+    assert!(poll(&mut consumer, &waker).is_pending());
     queue.try_push(1, Class::Normal).unwrap();
     let mut producer = queue.send(2, Class::Normal);
-    assert!(Pin::new(&mut producer).poll(&mut context).is_pending());
+    assert!(poll(&mut producer, &waker).is_pending());
     assert_eq!(queue.try_pop(), Some(1), "although its producer's waker panics");
-    assert!(Pin::new(&mut producer).poll(&mut context).is_ready());
+    assert!(poll(&mut producer, &waker).is_ready());
     drop(consumer);
     assert_eq!(queue.try_pop(), Some(2));
 }

@@ -1,33 +1,13 @@
 //! Waiting, with a clock and with tasks; the models in `loom-tests` look at the interleavings.
 
-use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
 use super::super::*;
-
-struct CountsWakes(AtomicUsize);
-
-impl Wake for CountsWakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// A waker, and how often it was woken.
-fn waker() -> (Waker, impl Fn() -> usize) {
-    let count = Arc::new(CountsWakes(AtomicUsize::new(0)));
-    let waker = Waker::from(Arc::clone(&count));
-    (waker, move || count.0.load(Ordering::SeqCst))
-}
-
-fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(waker))
-}
+use crate::testing::{counting_waker, poll};
 
 fn waiting<T>(queue: &PriorityQueue<T>) -> usize {
     queue.state.with(|state| state.waiting())
@@ -51,7 +31,7 @@ fn a_timeout_gives_the_task_back_and_leaves_the_line() {
 #[test]
 fn each_task_wakes_one_consumer_in_the_order_in_which_they_came() {
     let queue = PriorityQueue::bounded(4, 1);
-    let wakers: Vec<_> = (0..3).map(|_| waker()).collect();
+    let wakers: Vec<_> = (0..3).map(|_| counting_waker()).collect();
     let mut consumers: Vec<_> = (0..3).map(|_| queue.recv()).collect();
     for (consumer, (waker, _)) in consumers.iter_mut().zip(&wakers) {
         assert!(poll(consumer, waker).is_pending());
@@ -72,7 +52,7 @@ fn each_task_wakes_one_consumer_in_the_order_in_which_they_came() {
 #[test]
 fn a_consumer_that_gives_up_its_turn_passes_it_on() {
     let queue = PriorityQueue::bounded(4, 1);
-    let ((first, _), (second, second_wakes)) = (waker(), waker());
+    let ((first, _), (second, second_wakes)) = (counting_waker(), counting_waker());
     let (mut gives_up, mut goes_on) = (queue.recv(), queue.recv());
     assert!(poll(&mut gives_up, &first).is_pending());
     assert!(poll(&mut goes_on, &second).is_pending());
@@ -87,7 +67,7 @@ fn a_consumer_that_gives_up_its_turn_passes_it_on() {
 #[test]
 fn the_newest_waker_is_woken() {
     let queue = PriorityQueue::bounded(1, 1);
-    let ((old, old_wakes), (new, new_wakes)) = (waker(), waker());
+    let ((old, old_wakes), (new, new_wakes)) = (counting_waker(), counting_waker());
     let mut consumer = pin!(queue.recv());
     assert!(poll(&mut consumer, &old).is_pending());
     assert!(poll(&mut consumer, &new).is_pending());
@@ -100,7 +80,7 @@ fn room_goes_to_the_most_urgent_class_that_has_any() {
     let queue = PriorityQueue::bounded(2, 1).with_limit(Class::High, 1);
     queue.try_push(0, Class::High).unwrap();
     queue.try_push(1, Class::Low).unwrap();
-    let ((high, high_wakes), (low, low_wakes)) = (waker(), waker());
+    let ((high, high_wakes), (low, low_wakes)) = (counting_waker(), counting_waker());
     let mut sends_low = queue.send(2, Class::Low);
     let mut sends_high = queue.send(3, Class::High);
     assert!(poll(&mut sends_low, &low).is_pending());
@@ -124,7 +104,7 @@ fn a_producer_whose_class_filled_up_meanwhile_lets_another_class_go() {
     let queue = PriorityQueue::bounded(2, 1).with_limit(Class::High, 1);
     queue.try_push(0, Class::High).unwrap();
     queue.try_push(1, Class::Low).unwrap();
-    let ((high, high_wakes), (low, low_wakes)) = (waker(), waker());
+    let ((high, high_wakes), (low, low_wakes)) = (counting_waker(), counting_waker());
     let mut sends_high = queue.send(3, Class::High);
     let mut sends_low = queue.send(2, Class::Low);
     assert!(poll(&mut sends_high, &high).is_pending());
@@ -145,7 +125,7 @@ fn a_dropped_send_drops_its_task_and_a_closed_queue_gives_it_back() {
     let queue = PriorityQueue::bounded(1, 1);
     let held = Arc::new(());
     queue.try_push(Arc::clone(&held), Class::Normal).unwrap();
-    let (waker, wakes) = waker();
+    let (waker, wakes) = counting_waker();
     let mut dropped = queue.send(Arc::clone(&held), Class::Normal);
     let mut refused = queue.send(Arc::clone(&held), Class::Normal);
     assert!(poll(&mut dropped, &waker).is_pending());

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::task::{Wake, Waker};
 
 use super::*;
+use crate::testing::CountWakes;
 
 /// A value that counts how many of its kind are alive.
 struct Counted {
@@ -51,22 +52,6 @@ fn counter() -> Arc<AtomicUsize> {
 
 fn alive(counter: &Arc<AtomicUsize>) -> usize {
     counter.load(Ordering::Relaxed)
-}
-
-/// A waker that counts how often it wakes.
-#[derive(Default)]
-struct CountWakes(AtomicUsize);
-
-impl CountWakes {
-    fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Wake for CountWakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 /// Holds up whoever [`Blocks`] until it is dropped, also by a test that fails.
