@@ -6,7 +6,7 @@ use queenright_primitives::aggregate::{Aggregator, Sum};
 use queenright_primitives::conflict::{ConflictIndex, Footprint};
 use queenright_primitives::notify;
 use queenright_primitives::proposal::{Mode, Write};
-use queenright_primitives::schedule::{Class, PriorityQueue};
+use queenright_primitives::schedule::{Class, Hint, PriorityQueue};
 use queenright_primitives::snapshot::{SnapshotCell, Version};
 
 use crate::{Benchmark, counted, numbers};
@@ -27,6 +27,8 @@ pub(crate) const ALL: &[Benchmark] = &[
     Benchmark { name: "queue_pop_push/depth_10/x1000", run: || queue_pop_push(10) },
     Benchmark { name: "queue_pop_push/depth_1000/x1000", run: || queue_pop_push(1000) },
     Benchmark { name: "queue_pop_push/depth_100000/x1000", run: || queue_pop_push(100_000) },
+    Benchmark { name: "queue_pop_push/deadlines/depth_1000/x1000", run: || queue_deadlines(1000) },
+    Benchmark { name: "event_notify_nobody/x1000", run: event_notify_nobody },
     Benchmark { name: "oneshot_send_wait/x1000", run: oneshot_send_wait },
 ];
 
@@ -131,6 +133,26 @@ fn queue_pop_push(depth: usize) {
     assert_eq!(turn(), 1000);
     assert_eq!(counted(turn), 1000);
     assert_eq!(queue.len(), depth);
+}
+
+fn queue_deadlines(depth: usize) {
+    let queue = PriorityQueue::bounded(depth + 1, 1 << 20);
+    let push = |task: usize| {
+        let deadline = (task as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+        queue.try_push(task + depth, Hint::new(Class::Normal).with_deadline(deadline)).is_ok()
+    };
+    assert!((0..depth).all(push));
+    let turn = || (0..1000).filter(|_| queue.try_pop().is_some_and(push)).count();
+    assert_eq!(turn(), 1000);
+    assert_eq!(counted(turn), 1000);
+    assert_eq!(queue.len(), depth);
+}
+
+fn event_notify_nobody() {
+    let event = notify::Event::new();
+    let notified = || (0..1000).map(|_| event.notify_one()).count();
+    assert_eq!(notified(), 1000);
+    assert_eq!(counted(notified), 1000);
 }
 
 fn oneshot_send_wait() {
