@@ -4,6 +4,7 @@ pub mod aggregate;
 pub mod broadcast;
 pub mod conflict;
 pub mod engine;
+pub mod event;
 pub mod map;
 pub mod queue;
 pub mod snapshot;

@@ -6,6 +6,7 @@ use queenright_measure::Scenario;
 mod aggregation;
 mod broadcast;
 mod conflict;
+mod event;
 mod hive;
 mod packs;
 mod scheduling;
@@ -21,6 +22,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(staging::scenarios());
     all.extend(aggregation::scenarios());
     all.extend(scheduling::scenarios());
+    all.extend(event::scenarios());
     all.extend(conflict::scenarios());
     all.extend(broadcast::scenarios());
     all.extend(hive::scenarios());
