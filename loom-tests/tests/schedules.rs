@@ -1,9 +1,14 @@
-//! Longer programs of the snapshot cell than loom can exhaust, under random schedules.
+//! Longer programs of the primitives than loom can exhaust, under random schedules.
 
 #![cfg(queenright_shuttle)]
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 
+use queenright_primitives::notify::Event;
+use queenright_primitives::schedule::{Class, Hint, PriorityQueue};
 use queenright_primitives::snapshot::{Snapshot, SnapshotCell, Version};
 use shuttle::sync::Arc;
 use shuttle::thread;
@@ -188,5 +193,96 @@ fn followers_come_and_go_beside_writers_until_the_end() {
         drop(cell);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(alive.load(Ordering::Relaxed), 0);
+    });
+}
+
+/// Polls once, and drops the future unless it is done.
+fn once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+    match Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => None,
+    }
+}
+
+#[test]
+fn producers_and_consumers_of_every_kind_lose_nothing() {
+    check(|| {
+        const EACH: u32 = 4;
+        const CLASSES: [Class; 3] = [Class::High, Class::Normal, Class::Low];
+        let queue = PriorityQueue::bounded(2, 3).with_limit(Class::Low, 1);
+        let queue = Arc::new(queue);
+        let consumers: [fn(&PriorityQueue<u32>) -> Vec<u32>; 3] = [
+            |queue| std::iter::from_fn(|| queue.pop()).collect(),
+            |queue| {
+                let mut popped = Vec::new();
+                while queue.pop_many(&mut popped, 2) > 0 {}
+                popped
+            },
+            // Gives its turn up again and again.
+            |queue| {
+                std::iter::from_fn(|| once(queue.recv()).unwrap_or_else(|| queue.pop())).collect()
+            },
+        ];
+        let consumers = consumers.map(|consume| {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || consume(&queue))
+        });
+        let producers = CLASSES.map(|class| {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || {
+                let first = class.index() as u32 * EACH;
+                for task in first..first + EACH {
+                    let hint = Hint::new(class).with_deadline(u64::from(task % 3));
+                    if task % 2 == 0 || once(queue.send(task, hint)).is_none() {
+                        queue.push(task, hint).unwrap();
+                    }
+                }
+            })
+        });
+        producers.into_iter().for_each(|producer| producer.join().unwrap());
+        queue.close();
+        let mut popped: Vec<u32> =
+            consumers.into_iter().flat_map(|it| it.join().unwrap()).collect();
+        popped.sort_unstable();
+        let first = Class::High.index() as u32 * EACH;
+        assert_eq!(popped, (first..first + 3 * EACH).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn permits_reach_waiters_that_come_and_give_up() {
+    check(|| {
+        const EACH: usize = 3;
+        let shared = Arc::new((Event::new(), shuttle::sync::atomic::AtomicUsize::new(0)));
+        let waiters: [_; 3] = std::array::from_fn(|number| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (event, permits) = &*shared;
+                let take = || {
+                    permits
+                        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                            left.checked_sub(1)
+                        })
+                        .ok()
+                };
+                for _ in 0..EACH {
+                    if number == 0 || once(event.until(take)).is_none() {
+                        event.wait_until(take);
+                    }
+                }
+            })
+        });
+        let givers: [_; 3] = std::array::from_fn(|_| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                for _ in 0..EACH {
+                    shared.1.fetch_add(1, Ordering::Relaxed);
+                    shared.0.notify_one();
+                }
+            })
+        });
+        givers.into_iter().for_each(|giver| giver.join().unwrap());
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+        assert_eq!(shared.1.load(Ordering::Relaxed), 0);
     });
 }
