@@ -29,6 +29,12 @@ STATE = "primitives/src/schedule/state.rs"
 WAITING = "primitives/src/schedule/waiting.rs"
 READY = "primitives/src/schedule/ready.rs"
 NOTIFY = "primitives/src/notify/oneshot.rs"
+CLAIM = "primitives/src/claim/table.rs"
+CLAIM_CHAINS = "primitives/src/claim/directory.rs"
+CLAIM_SLOT = "primitives/src/claim/slot.rs"
+CLAIM_PINS = "primitives/src/claim/pinned.rs"
+CLAIM_FREE = "primitives/src/claim/free.rs"
+CLAIM_LINK = "primitives/src/claim/link.rs"
 
 # The files of models that run the code of a file.
 QUEUE_MODELS = ["schedule"]
@@ -36,6 +42,7 @@ MODELS = {
     QUEUE: QUEUE_MODELS, STATE: QUEUE_MODELS, WAITING: QUEUE_MODELS, READY: QUEUE_MODELS, LINE: QUEUE_MODELS,
     NOTIFY: ["notify"], LOCK: ["lock"], EVENT: ["event"], WAITERS: ["event", "following"],
 }
+MODELS |= dict.fromkeys([CLAIM, CLAIM_CHAINS, CLAIM_SLOT, CLAIM_PINS, CLAIM_FREE, CLAIM_LINK], ["claim"])
 CELL_MODELS = ["snapshot", "reclamation", "following"]
 
 # (name, what is broken, file, the text, its replacement, and so on in pairs, for another file after its name)
@@ -256,6 +263,92 @@ MUTATIONS = [
      "State::Closed => {\n                self.state = State::Closed;\n                Some(Err(Closed))\n            }"),
     ("send-leaks", "send leaks the pair", NOTIFY,
      "            shared.finish(State::Full(value));", "            shared.finish(State::Full(value));\n            std::mem::forget(shared);"),
+    ("claim-linked-relaxed", "a slot is put into its chain with Relaxed", CLAIM_CHAINS,
+     "head.compare_exchange(first.0, linked, Ordering::Release,", "head.compare_exchange(first.0, linked, Ordering::Relaxed,"),
+    ("claim-links-whatever-is-first", "a slot is put into its chain though that has changed since the look", CLAIM_CHAINS,
+     "head.compare_exchange(first.0, linked,", "head.compare_exchange(head.load(Ordering::Relaxed), linked,"),
+    ("claim-chain-relaxed", "the first link of a chain is loaded with Relaxed", CLAIM_CHAINS,
+     "Link(from.load(Ordering::Acquire))", "Link(from.load(Ordering::Relaxed))"),
+    ("claim-link-unconfirmed", "a walk does not look at the link again", CLAIM_CHAINS, "if from.load(Ordering::Relaxed) != link.0 {", "if false {"),
+    ("claim-frozen-is-followed", "a walk goes on from a frozen link", CLAIM_CHAINS, "if !state.is_live() || next.is_frozen() {", "if !state.is_live() {"),
+    ("claim-unlinks-relaxed", "a slot is taken out of its chain with Relaxed", CLAIM_CHAINS,
+     "rest.0, Ordering::Release, Ordering::Relaxed", "rest.0, Ordering::Relaxed, Ordering::Relaxed"),
+    ("claim-unlinks-unfrozen", "a slot is taken out of its chain while the link behind it may change", CLAIM_CHAINS,
+     "        if !self.is_frozen_behind() {", "        if false && !self.is_frozen_behind() {"),
+    ("claim-freezes-anything", "a link is frozen though its slot may have begun another life", CLAIM_CHAINS,
+     "next.compare_exchange(self.next.0, frozen, Ordering::Relaxed, Ordering::Relaxed).is_ok()",
+     "{\n            let _ = frozen;\n            next.fetch_or(Link::FREEZE, Ordering::Relaxed);\n            true\n        }"),
+    ("claim-hash-is-enough", "ids of one hash are the same", CLAIM_CHAINS, "if found.key(&is) {", "if found.key(&is) || true {"),
+    ("claim-tag-stays", "a link that is changed keeps its tag (ABA)", CLAIM_LINK, ".wrapping_add(TAG_ONE)", ""),
+    ("claim-next-relaxed", "the link behind a slot is loaded with Relaxed", CLAIM_SLOT, "self.next.load(Ordering::Acquire)", "self.next.load(Ordering::Relaxed)"),
+    ("claim-next-stored-relaxed", "the link behind a slot is stored with Relaxed", CLAIM_SLOT,
+     "self.next.store(link.0, Ordering::Release)", "self.next.store(link.0, Ordering::Relaxed)"),
+    ("claim-hash-relaxed", "the hash is loaded with Relaxed", CLAIM_SLOT, "self.hash.load(Ordering::Acquire)", "self.hash.load(Ordering::Relaxed)"),
+    ("claim-hash-stored-relaxed", "the hash is stored with Relaxed", CLAIM_SLOT,
+     "self.hash.store(hash, Ordering::Release)", "self.hash.store(hash, Ordering::Relaxed)"),
+    ("claim-state-relaxed", "the state is loaded with Relaxed", CLAIM_SLOT, "State(self.state.load(Ordering::Acquire))", "State(self.state.load(Ordering::Relaxed))"),
+    ("claim-state-stored-relaxed", "a claim begins with a Relaxed store", CLAIM_SLOT,
+     "self.state.store(held.0, Ordering::Release)", "self.state.store(held.0, Ordering::Relaxed)"),
+    ("claim-deadline-relaxed", "the deadline is loaded with Relaxed", CLAIM_SLOT,
+     "self.deadline.load(Ordering::Acquire)", "self.deadline.load(Ordering::Relaxed)"),
+    ("claim-deadline-stored-relaxed", "the deadline of a new claim is stored with Relaxed", CLAIM_SLOT,
+     "self.deadline.store(record.deadline, Ordering::Release)", "self.deadline.store(record.deadline, Ordering::Relaxed)"),
+    ("claim-change-release", "the state is changed with Release", CLAIM_SLOT, "from.0, to.0, Ordering::AcqRel,", "from.0, to.0, Ordering::Release,"),
+    ("claim-change-acquire", "the state is changed with Acquire", CLAIM_SLOT, "from.0, to.0, Ordering::AcqRel,", "from.0, to.0, Ordering::Acquire,"),
+    ("claim-change-failure-relaxed", "a state that was not changed is seen with Relaxed", CLAIM_SLOT,
+     "Ordering::AcqRel, Ordering::Acquire)", "Ordering::AcqRel, Ordering::Relaxed)"),
+    ("claim-unpin-release", "the last pin goes with Release", CLAIM_SLOT, "fetch_sub(1, Ordering::AcqRel)", "fetch_sub(1, Ordering::Release)"),
+    ("claim-unpin-acquire", "a pin goes with Acquire", CLAIM_SLOT, "fetch_sub(1, Ordering::AcqRel)", "fetch_sub(1, Ordering::Acquire)"),
+    ("claim-renews-blindly", "a heartbeat stores the deadline, whatever became of it since the look", CLAIM_SLOT,
+     "            match self.deadline.compare_exchange(\n                deadline,\n                later,\n                Ordering::Relaxed,\n                Ordering::Relaxed,\n            ) {\n                Ok(_) => return Ok(later),\n                Err(other) => deadline = other,\n            }",
+     "            self.deadline.store(later, Ordering::Relaxed);\n            deadline = later;\n            return Ok(deadline);"),
+    ("claim-over-for-me-alone", "who finds a lease over does not say so", CLAIM_SLOT,
+     "compare_exchange(deadline, 0,", "compare_exchange(deadline, deadline,"),
+    ("claim-recycles-pinned", "a slot is used again while somebody looks at it", CLAIM_PINS,
+     "        if slot.state().pins() == 1 {", "        if slot.state().pins() >= 1 {"),
+    ("claim-recycles-linked", "a slot is used again while it stands in its chain", CLAIM_PINS, "        if self.linked {", "        if false && self.linked {"),
+    ("claim-unlinked-or-not", "a slot that could not be taken out of its chain is used again", CLAIM_PINS,
+     "linked: !step.unlink()", "linked: step.unlink() && false"),
+    ("claim-last-pin-forgets", "the last pin does not free a dead slot", CLAIM_PINS,
+     "if before.pins() == 1 && !before.is_live() {", "if false && before.pins() == 1 && !before.is_live() {"),
+    ("claim-retracts-pinned", "a slot that was not put into its chain is used again though a strange token has a pin", CLAIM_PINS,
+     "if state.pins() == 0 {", "if state.pins() <= 9 {"),
+    ("claim-dead-is-killed", "who loses the race for ending a claim ends it as well", CLAIM_PINS,
+     "            if !dies(state) {", "            if !dies(state) && !state.is(Kind::Dead) {"),
+    ("claim-number-again", "a second attempt to claim takes the number of the first", CLAIM,
+     "        let mut reserved = None;\n", "        let mut reserved = None;\n        let mut number = None;\n",
+     "let counter = self.next_counter(hash);\n            let until = now", "let counter = *number.get_or_insert_with(|| self.next_counter(hash));\n            let until = now"),
+    ("claim-heartbeat-unconfirmed", "a heartbeat does not look whether the claim is held still", CLAIM,
+     "Ok(until) if held.is(Kind::Held) && held.generation() == token.generation => Ok(until),", "Ok(until) => {\n                let _ = held;\n                Ok(until)\n            }"),
+    ("claim-heartbeat-unpinned", "a heartbeat has no pin", CLAIM,
+     "        let pinned = self.pin(token).ok_or(stale(token))?;\n        let until = pinned.slot().renew(", "        let slot = self.pin(token).ok_or(stale(token))?.slot();\n        let until = slot.renew(",
+     "let held = pinned.unpin();", "let held = slot.state();"),
+    ("claim-released-unseen", "a release trusts its token and does not look for the slot in its chain", CLAIM,
+     "self.directory.find(token.slot as usize, |state| state.same_token(held))", "self.directory.unconfirmed(token.slot as usize)",
+     CLAIM_CHAINS, "    /// Pins a slot that is found in its chain", "    pub(super) fn unconfirmed(&self, index: usize) -> Option<Step<'_, K>> {\n        let slot = self.slot(index);\n        let (state, hash, next) = (slot.state(), slot.hash(), slot.next());\n        Some(Step { from: self.head(hash), link: Link::NEW, index, slot, state, hash, next })\n    }\n\n    /// Pins a slot that is found in its chain"),
+    ("claim-current-unconfirmed", "whether a token is current is not looked at twice", CLAIM,
+     "is_some_and(|(slot, held)| slot.state().same_token(held))", "is_some()"),
+    ("claim-transfer-revives", "a transfer goes on though the claim was taken over meanwhile", CLAIM,
+     "            if !state.same_token(moving) {", "            if false && !state.same_token(moving) {"),
+    ("claim-transfer-unreserved", "a transfer writes the next owner down while the old token is good", CLAIM,
+     "            if slot.change(held, held.turned(Kind::Moving)).is_ok() {\n                break held;\n            }", "            break held;",
+     "        let moving = held.turned(Kind::Moving);", "        let moving = held;"),
+    ("claim-lapse-unannounced", "a claim is ended that a heartbeat may have saved", CLAIM,
+     "        found.slot().find_over(now).ok()?;\n", "        if now < found.slot().deadline() {\n            return None;\n        }\n"),
+    ("claim-free-pushed-relaxed", "a slot is freed with Relaxed", CLAIM_FREE,
+     "                top.renamed(Some(index)).0,\n                Ordering::Release,", "                top.renamed(Some(index)).0,\n                Ordering::Relaxed,"),
+    ("claim-free-height-relaxed", "the height of a stack is that of another time", CLAIM_FREE,
+     "        let mut top = Link(stack.load(Ordering::Acquire));\n        loop {\n            let below", "        let mut top = Link(stack.load(Ordering::Relaxed));\n        loop {\n            let below"),
+    ("claim-free-popped-relaxed", "a free slot is taken with a Relaxed look", CLAIM_FREE,
+     "    let mut top = Link(stack.load(Ordering::Acquire));\n    loop {\n        let index", "    let mut top = Link(stack.load(Ordering::Relaxed));\n    loop {\n        let index"),
+    ("claim-free-untold", "who takes the last slot of a stack does not pass on what it knows of others", CLAIM_FREE,
+     "            top.renamed(below).0,\n            Ordering::Release,", "            top.renamed(below).0,\n            Ordering::Relaxed,"),
+    ("claim-free-tops-relaxed", "the stacks are looked at with Relaxed", CLAIM_FREE,
+     "self.stacks[stack].0.load(Ordering::Acquire)", "self.stacks[stack].0.load(Ordering::Relaxed)"),
+    ("claim-free-looks-once", "a table is full if each stack was empty at some time", CLAIM_FREE,
+     "            if empty && before == self.tops() {", "            if empty || before == before {"),
+    ("claim-free-near-forgotten", "the near stack is not looked at a second time", CLAIM_FREE,
+     "(near..near + STACKS)", "(near + 1..near + STACKS)"),
 ]
 
 

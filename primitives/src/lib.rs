@@ -10,6 +10,7 @@
 //! | know which proposals can stand in one commit | [`conflict::ConflictIndex`] | single-threaded |
 //! | merge changes whose order must not matter | [`aggregate::Aggregator`] | single-threaded |
 //! | hand out work by urgency and deadline, without starvation | [`schedule::PriorityQueue`] | blocking, a short lock |
+//! | give each task to one worker at a time, for a time | [`claim::ClaimTable`] | lock-free |
 //! | wait for one answer, on a thread or in a task | [`notify::oneshot`] | blocking, a short lock |
 //!
 //! # Example
@@ -53,6 +54,7 @@ pub mod model {
 }
 
 pub mod aggregate;
+pub mod claim;
 pub mod conflict;
 pub mod notify;
 pub mod paged;

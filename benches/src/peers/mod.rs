@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod broadcast;
+pub mod claim;
 pub mod conflict;
 pub mod engine;
 pub mod event;

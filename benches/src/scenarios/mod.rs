@@ -5,6 +5,7 @@ use queenright_measure::Scenario;
 
 mod aggregation;
 mod broadcast;
+mod claim;
 mod conflict;
 mod event;
 mod hive;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(scheduling::scenarios());
     all.extend(event::scenarios());
     all.extend(conflict::scenarios());
+    all.extend(claim::scenarios());
     all.extend(broadcast::scenarios());
     all.extend(hive::scenarios());
     all.extend(packs::scenarios());

@@ -1,0 +1,129 @@
+//! Slots that nobody uses: stacks without a lock (Treiber 1986), of which each thread prefers one.
+
+use super::link::Link;
+use super::slot::Slot;
+use crate::sync::{AtomicU64, Ordering, model_or, thread_number};
+
+/// How many stacks there are.
+const STACKS: usize = model_or(2, 16);
+
+/// The free slots of a table.
+///
+/// Each stack is a link to its topmost slot. In that one's `below` stand the slot beneath it, if any, and how many there are from
+/// it down, so that a stack need not be counted.
+pub(super) struct FreeList {
+    stacks: [Line<AtomicU64>; STACKS],
+}
+
+#[repr(align(128))]
+pub(super) struct Line<V>(pub(super) V);
+
+/// What `below` says.
+fn beneath(top: Link, height: u64) -> u64 {
+    let index = top.index().map_or(0, |index| index as u64 + 1);
+    height << 32 | index
+}
+
+fn next_down(below: u64) -> Option<usize> {
+    (below as u32).checked_sub(1).map(|index| index as usize)
+}
+
+fn height(below: u64) -> u64 {
+    below >> 32
+}
+
+impl FreeList {
+    /// All slots of a new table, neighbours in one stack.
+    pub(super) fn of<K>(slots: &[Slot<K>]) -> Self {
+        let list = FreeList { stacks: std::array::from_fn(|_| Line(AtomicU64::new(Link::NEW.0))) };
+        let each = slots.len().div_ceil(STACKS).max(1);
+        for index in (0..slots.len()).rev() {
+            list.push_on(index / each, index, slots);
+        }
+        list
+    }
+
+    /// Lock-free, O(1).
+    #[inline]
+    pub(super) fn push<K>(&self, index: usize, slots: &[Slot<K>]) {
+        self.push_on(thread_number() % STACKS, index, slots);
+    }
+
+    #[inline]
+    fn push_on<K>(&self, stack: usize, index: usize, slots: &[Slot<K>]) {
+        let stack = &self.stacks[stack].0;
+        // Acquire pairs with the Release below: the height is that of this top.
+        let mut top = Link(stack.load(Ordering::Acquire));
+        loop {
+            let below = top.index().map_or(0, |top| slots[top].below.load(Ordering::Relaxed));
+            slots[index].below.store(beneath(top, height(below) + 1), Ordering::Relaxed);
+            // Release pairs with the Acquire in `pop_from`.
+            match stack.compare_exchange(
+                top.0,
+                top.renamed(Some(index)).0,
+                Ordering::Release,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return,
+                Err(other) => top = Link(other),
+            }
+        }
+    }
+
+    /// Takes a slot; `None` if at one moment of the call there was none. Lock-free.
+    #[inline]
+    pub(super) fn pop<K>(&self, slots: &[Slot<K>]) -> Option<usize> {
+        let near = thread_number() % STACKS;
+        pop_from(&self.stacks[near].0, slots).or_else(|| self.pop_anywhere(near, slots))
+    }
+
+    #[cold]
+    fn pop_anywhere<K>(&self, near: usize, slots: &[Slot<K>]) -> Option<usize> {
+        loop {
+            let before = self.tops();
+            let stacks = (near..near + STACKS).map(|number| &self.stacks[number % STACKS].0);
+            if let Some(index) = { stacks }.find_map(|stack| pop_from(stack, slots)) {
+                return Some(index);
+            }
+            // A slot may have gone from a stack that was still to be looked at to one that was empty when it was. If no link
+            // has changed between two looks at all of them, they were all empty at once.
+            let empty = before.iter().all(|top| top.index().is_none());
+            if empty && before == self.tops() {
+                return None;
+            }
+        }
+    }
+
+    fn tops(&self) -> [Link; STACKS] {
+        // Acquire keeps the looks in their order.
+        std::array::from_fn(|stack| Link(self.stacks[stack].0.load(Ordering::Acquire)))
+    }
+
+    /// How many there are; beside other threads, a number that was near it.
+    pub(super) fn len<K>(&self, slots: &[Slot<K>]) -> usize {
+        let height = |top: usize| height(slots[top].below.load(Ordering::Relaxed)) as usize;
+        self.tops().into_iter().filter_map(Link::index).map(height).sum()
+    }
+}
+
+#[inline]
+fn pop_from<K>(stack: &AtomicU64, slots: &[Slot<K>]) -> Option<usize> {
+    // Acquire pairs with the Release in `push_on`, that of deeper slots too: an exchange passes on what the one before it
+    // released.
+    let mut top = Link(stack.load(Ordering::Acquire));
+    loop {
+        let index = top.index()?;
+        let below = next_down(slots[index].below.load(Ordering::Relaxed));
+        // A slot that was taken and put back since has moved the tag on. Release pairs with the Acquire in `tops`: who finds
+        // this stack empty afterwards finds others as they were before, or later.
+        match stack.compare_exchange(
+            top.0,
+            top.renamed(below).0,
+            Ordering::Release,
+            Ordering::Acquire,
+        ) {
+            Ok(_) => return Some(index),
+            Err(other) => top = Link(other),
+        }
+    }
+}
