@@ -14,7 +14,7 @@ use loom::thread;
 use queenright_primitives::claim::{
     ClaimError, ClaimTable, ClaimToken, Holder, Incarnation, OwnerId, Status,
 };
-use shared::{Watched, explore};
+use shared::{Watched, explore, spawn_with};
 
 const LEASE: u64 = 10;
 const ANT: OwnerId = OwnerId(1);
@@ -76,15 +76,6 @@ fn table(capacity: usize, hashes: Hashes) -> Table {
     Arc::new(ClaimTable::with_capacity_and_hasher(capacity, LEASE, Incarnation(1), hashes))
 }
 
-/// Runs in a thread of its own.
-fn beside<R: 'static>(
-    table: &Table,
-    run: impl FnOnce(&ClaimTable<Id, Hashes>) -> R + 'static,
-) -> thread::JoinHandle<R> {
-    let table = Arc::clone(table);
-    thread::spawn(move || run(&table))
-}
-
 /// Claims without looking at why not.
 fn claimed(
     table: &ClaimTable<Id, Hashes>,
@@ -114,7 +105,7 @@ fn assert_room(table: &ClaimTable<Id, Hashes>, live: usize) {
 fn of_two_claimers_of_a_new_id_one_wins() {
     explore(|| {
         let table = table(2, Hashes::One);
-        let other = beside(&table, |table| table.claim(id(7), BEE, 0));
+        let other = spawn_with(&table, |table| table.claim(id(7), BEE, 0));
         let mine = table.claim(id(7), ANT, 0);
         let (winner, token, lost) = match (mine, other.join().unwrap()) {
             (Ok(token), Err(lost)) => (ANT, token, lost),
@@ -135,7 +126,7 @@ fn of_two_ids_in_one_chain_both_are_claimed() {
     explore(|| {
         let table = table(3, Hashes::One);
         assert!(claimed(&table, 1, CAT, 0).is_some());
-        let other = beside(&table, |table| claimed(table, 2, BEE, 0).unwrap());
+        let other = spawn_with(&table, |table| claimed(table, 2, BEE, 0).unwrap());
         let mine = claimed(&table, 3, ANT, 0).unwrap();
         assert!(other.join().unwrap().fencing() != mine.fencing());
         for (number, by) in [(1, CAT), (2, BEE), (3, ANT)] {
@@ -150,7 +141,7 @@ fn of_two_claimers_of_a_lapsed_id_one_takes_over() {
     explore(|| {
         let table = table(2, Hashes::One);
         let old = claimed(&table, 7, CAT, 0).unwrap();
-        let other = beside(&table, |table| claimed(table, 7, BEE, LEASE));
+        let other = spawn_with(&table, |table| claimed(table, 7, BEE, LEASE));
         let mine = claimed(&table, 7, ANT, LEASE);
         let theirs = other.join().unwrap();
         assert!(mine.is_some() != theirs.is_some());
@@ -167,7 +158,7 @@ fn of_a_heartbeat_and_a_takeover_one_comes_too_late() {
     explore(|| {
         let table = table(2, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let beat = beside(&table, move |table| table.heartbeat(&token, LEASE - 1));
+        let beat = spawn_with(&table, move |table| table.heartbeat(&token, LEASE - 1));
         let taken = table.claim(id(7), BEE, LEASE);
         match (beat.join().unwrap(), taken) {
             (Ok(until), Err(ClaimError::Held { by: ANT, until: told, .. })) => {
@@ -189,7 +180,7 @@ fn of_a_heartbeat_and_a_reclamation_one_comes_too_late() {
     explore(|| {
         let table = table(1, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let beat = beside(&table, move |table| table.heartbeat(&token, LEASE - 1).is_ok());
+        let beat = spawn_with(&table, move |table| table.heartbeat(&token, LEASE - 1).is_ok());
         let reclaimed = table.reclaim_expired(LEASE, |lapsed, old| {
             assert_eq!((lapsed.0.get(), old.by, old.token), (7, ANT, token.fencing()));
         });
@@ -203,7 +194,7 @@ fn two_heartbeats_leave_the_later_end() {
     explore(|| {
         let table = table(1, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let beat = beside(&table, move |table| table.heartbeat(&token, 5).unwrap());
+        let beat = spawn_with(&table, move |table| table.heartbeat(&token, 5).unwrap());
         let mine = table.heartbeat(&token, 3).unwrap();
         let theirs = beat.join().unwrap();
         assert!((13..=15).contains(&mine) && theirs == 15);
@@ -218,7 +209,7 @@ fn of_a_completion_and_a_reclamation_one_comes_too_late() {
     explore(|| {
         let table = table(1, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let done = beside(&table, move |table| table.complete(&token, LEASE - 1).is_ok());
+        let done = spawn_with(&table, move |table| table.complete(&token, LEASE - 1).is_ok());
         let reclaimed = table.reclaim_expired(LEASE, |_, _| ());
         let done = done.join().unwrap();
         assert_eq!(done, reclaimed == 0);
@@ -235,7 +226,7 @@ fn of_a_completion_and_a_takeover_one_comes_too_late() {
         let token = claimed(&table, 7, ANT, 0).unwrap();
         let done = Arc::new(Watched::new(0));
         let result = Arc::clone(&done);
-        let holder = beside(&table, move |table| {
+        let holder = spawn_with(&table, move |table| {
             result.set(1);
             table.complete(&token, LEASE - 1).is_ok()
         });
@@ -258,7 +249,7 @@ fn who_claims_a_released_id_sees_what_was_done() {
         let token = claimed(&table, 7, ANT, 0).unwrap();
         let work = Arc::new(Watched::new(0));
         let done = Arc::clone(&work);
-        let holder = beside(&table, move |table| {
+        let holder = spawn_with(&table, move |table| {
             done.set(1);
             table.release(&token, 0).unwrap();
         });
@@ -278,7 +269,7 @@ fn who_claims_a_released_id_sees_what_was_done_though_the_chain_was_changed() {
         let second = claimed(&table, 2, CAT, 0).unwrap();
         let work = Arc::new(Watched::new(0));
         let done = Arc::clone(&work);
-        let holder = beside(&table, move |table| {
+        let holder = spawn_with(&table, move |table| {
             done.set(1);
             table.release(&first, 0).unwrap();
         });
@@ -304,7 +295,7 @@ fn holders_one_after_the_other_have_higher_tokens() {
             table.release(&token, 0).unwrap();
         };
         let theirs = Arc::clone(&last);
-        let other = beside(&table, move |table| turn(table, &theirs));
+        let other = spawn_with(&table, move |table| turn(table, &theirs));
         turn(&table, &last);
         other.join().unwrap();
         turn(&table, &last);
@@ -317,7 +308,7 @@ fn of_two_releases_one_is_refused() {
     explore(|| {
         let table = table(2, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let other = beside(&table, move |table| table.release(&token, 0).is_ok());
+        let other = spawn_with(&table, move |table| table.release(&token, 0).is_ok());
         let mine = table.release(&token, 0).is_ok();
         assert!(mine != other.join().unwrap());
         assert_room(&table, 0);
@@ -329,7 +320,7 @@ fn of_a_release_and_a_completion_one_is_refused() {
     explore(|| {
         let table = table(1, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let done = beside(&table, move |table| table.complete(&token, 0).is_ok());
+        let done = spawn_with(&table, move |table| table.complete(&token, 0).is_ok());
         let released = table.release(&token, 0).is_ok();
         let done = done.join().unwrap();
         assert!(released != done);
@@ -342,7 +333,7 @@ fn of_a_release_and_a_reclamation_one_comes_too_late() {
     explore(|| {
         let table = table(1, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let released = beside(&table, move |table| table.release(&token, LEASE - 1).is_ok());
+        let released = spawn_with(&table, move |table| table.release(&token, LEASE - 1).is_ok());
         let reclaimed = table.reclaim_expired(LEASE, |lapsed, _| assert_eq!(lapsed.0.get(), 7));
         assert_eq!(released.join().unwrap(), reclaimed == 0);
         assert_room(&table, 0);
@@ -354,7 +345,7 @@ fn two_reclamations_tell_of_a_lapse_once() {
     explore(|| {
         let table = table(1, Hashes::One);
         claimed(&table, 7, ANT, 0).unwrap();
-        let other = beside(&table, |table| table.reclaim_expired(LEASE, |_, _| ()));
+        let other = spawn_with(&table, |table| table.reclaim_expired(LEASE, |_, _| ()));
         let mine = table.reclaim_expired(LEASE, |_, _| ());
         assert_eq!(mine + other.join().unwrap(), 1);
         assert_room(&table, 0);
@@ -366,7 +357,7 @@ fn a_heartbeat_that_comes_after_the_slots_next_claim_does_not_touch_it() {
     explore(|| {
         let table = table(1, Hashes::Own);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let beat = beside(&table, move |table| table.heartbeat(&token, 5));
+        let beat = spawn_with(&table, move |table| table.heartbeat(&token, 5));
         table.release(&token, 0).unwrap();
         // In the same slot, if that is free by now, with the same end as the claim before.
         if let Some(next) = claimed(&table, 8, BEE, 0) {
@@ -388,7 +379,7 @@ fn a_completion_that_comes_after_the_slots_next_claim_does_not_touch_it() {
     explore(|| {
         let table = table(1, Hashes::Own);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let late = beside(&table, move |table| {
+        let late = spawn_with(&table, move |table| {
             (table.complete(&token, 0).is_ok(), table.release(&token, 0).is_ok())
         });
         if table.release(&token, 0).is_ok() {
@@ -406,7 +397,7 @@ fn an_old_token_is_not_current_by_the_slots_next_lease() {
     explore(|| {
         let table = table(1, Hashes::Own);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let late = beside(&table, move |table| table.is_current(&token, 50));
+        let late = spawn_with(&table, move |table| table.is_current(&token, 50));
         table.release(&token, 0).unwrap();
         assert!(claimed(&table, 8, BEE, 100).is_some());
         assert!(!late.join().unwrap());
@@ -418,7 +409,7 @@ fn an_id_that_is_looked_at_is_not_dropped() {
     explore(|| {
         let table = table(1, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let look = beside(&table, |table| holder(table, 7, 0).map(|it| it.by));
+        let look = spawn_with(&table, |table| holder(table, 7, 0).map(|it| it.by));
         table.release(&token, 0).unwrap();
         let next = claimed(&table, 8, BEE, 0).is_some();
         assert!(look.join().unwrap().is_none_or(|by| by == ANT));
@@ -432,7 +423,7 @@ fn an_id_that_is_shown_is_not_dropped() {
     explore(|| {
         let table = table(1, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let look = beside(&table, |table| {
+        let look = spawn_with(&table, |table| {
             table.for_each(0, |id, status| {
                 let Status::Held(holder) = status else { panic!("nothing was completed") };
                 assert_eq!(id.0.get(), 6 + holder.by.0);
@@ -450,7 +441,7 @@ fn an_id_that_lapsed_is_told_of_before_it_is_dropped() {
     explore(|| {
         let table = table(2, Hashes::One);
         claimed(&table, 7, ANT, 0).unwrap();
-        let other = beside(&table, |table| claimed(table, 7, BEE, LEASE));
+        let other = spawn_with(&table, |table| claimed(table, 7, BEE, LEASE));
         let told = table.reclaim_expired(LEASE, |lapsed, old| {
             assert_eq!((lapsed.0.get(), old.by), (7, ANT));
         });
@@ -465,7 +456,7 @@ fn of_a_transfer_and_a_reclamation_one_comes_too_late() {
     explore(|| {
         let table = table(1, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let moved = beside(&table, move |table| table.transfer(&token, BEE, LEASE - 1));
+        let moved = spawn_with(&table, move |table| table.transfer(&token, BEE, LEASE - 1));
         let reclaimed = table.reclaim_expired(LEASE, |_, old| {
             assert!(old.token >= token.fencing());
         });
@@ -489,7 +480,7 @@ fn a_transfer_that_is_under_way_does_not_hold_up_a_takeover() {
     explore(|| {
         let table = table(2, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let moved = beside(&table, move |table| table.transfer(&token, BEE, 5));
+        let moved = spawn_with(&table, move |table| table.transfer(&token, BEE, 5));
         // Beyond the lease that the transfer grants, too.
         let taken = claimed(&table, 7, CAT, 100).unwrap();
         if let Ok(moved) = moved.join().unwrap() {
@@ -507,7 +498,7 @@ fn of_two_transfers_one_is_refused() {
     explore(|| {
         let table = table(1, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let other = beside(&table, move |table| table.transfer(&token, BEE, 0));
+        let other = spawn_with(&table, move |table| table.transfer(&token, BEE, 0));
         let mine = table.transfer(&token, CAT, 0);
         let (by, moved) = match (mine, other.join().unwrap()) {
             (Ok(moved), Err(_)) => (CAT, moved),
@@ -526,7 +517,7 @@ fn of_a_transfer_and_a_completion_one_is_refused() {
     explore(|| {
         let table = table(1, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let done = beside(&table, move |table| table.complete(&token, 0).is_ok());
+        let done = spawn_with(&table, move |table| table.complete(&token, 0).is_ok());
         let moved = table.transfer(&token, BEE, 0);
         assert!(moved.is_ok() != done.join().unwrap());
         assert!(moved.is_err() || table.complete(&moved.unwrap(), 0).is_ok());
@@ -539,7 +530,7 @@ fn of_a_transfer_and_a_release_one_is_refused() {
     explore(|| {
         let table = table(1, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let released = beside(&table, move |table| table.release(&token, 0).is_ok());
+        let released = spawn_with(&table, move |table| table.release(&token, 0).is_ok());
         let moved = table.transfer(&token, BEE, 0);
         assert!(moved.is_ok() != released.join().unwrap());
         assert_room(&table, usize::from(moved.is_ok()));
@@ -551,7 +542,7 @@ fn a_heartbeat_beside_a_transfer_is_refused_or_comes_before() {
     explore(|| {
         let table = table(1, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let beat = beside(&table, move |table| table.heartbeat(&token, 8));
+        let beat = spawn_with(&table, move |table| table.heartbeat(&token, 8));
         let moved = table.transfer(&token, BEE, 5).unwrap();
         let beat = beat.join().unwrap();
         let holder = holder(&table, 7, 0).unwrap();
@@ -569,7 +560,7 @@ fn who_is_refused_during_a_transfer_is_told_one_of_both() {
     explore(|| {
         let table = table(1, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let moved = beside(&table, move |table| table.transfer(&token, BEE, 5).unwrap());
+        let moved = spawn_with(&table, move |table| table.transfer(&token, BEE, 5).unwrap());
         let Err(ClaimError::Held { by, until, .. }) = table.claim(id(7), CAT, 5) else {
             panic!("it was held all the time")
         };
@@ -585,7 +576,7 @@ fn who_finds_the_transferred_claim_finds_all_of_it() {
     explore(|| {
         let table = table(1, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
-        let moved = beside(&table, move |table| table.transfer(&token, BEE, 5).unwrap());
+        let moved = spawn_with(&table, move |table| table.transfer(&token, BEE, 5).unwrap());
         let before = holder(&table, 7, 5).unwrap();
         // A number that is higher than the first is that of a token by which somebody holds it, or is about to.
         let moved = moved.join().unwrap();
@@ -601,7 +592,7 @@ fn a_forgotten_id_is_claimed_once() {
         let table = table(2, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
         table.complete(&token, 0).unwrap();
-        let forgot = beside(&table, |table| table.forget(&id(7)));
+        let forgot = spawn_with(&table, |table| table.forget(&id(7)));
         match table.claim(id(7), BEE, 0) {
             Ok(next) => assert!(next.fencing() > token.fencing()),
             Err(ClaimError::Completed { .. }) => {}
@@ -620,7 +611,7 @@ fn of_two_who_forget_an_id_one_did() {
         let table = table(1, Hashes::One);
         let token = claimed(&table, 7, ANT, 0).unwrap();
         table.complete(&token, 0).unwrap();
-        let other = beside(&table, |table| table.forget(&id(7)));
+        let other = spawn_with(&table, |table| table.forget(&id(7)));
         let mine = table.forget(&id(7));
         assert!(mine != other.join().unwrap());
         assert_room(&table, 0);
@@ -634,7 +625,7 @@ fn neighbours_leave_their_chain_at_once() {
         let tokens =
             [1, 2, 3, 4].map(|number| claimed(&table, number, OwnerId(number), 0).unwrap());
         // In the chain: 4, 3, 2, 1.
-        let other = beside(&table, move |table| table.release(&tokens[2], 0).unwrap());
+        let other = spawn_with(&table, move |table| table.release(&tokens[2], 0).unwrap());
         table.release(&tokens[1], 0).unwrap();
         other.join().unwrap();
         for number in [1, 4] {
@@ -650,7 +641,7 @@ fn the_last_two_leave_their_chain_at_once() {
     explore(|| {
         let table = table(2, Hashes::One);
         let tokens = [1, 2].map(|number| claimed(&table, number, ANT, 0).unwrap());
-        let other = beside(&table, move |table| table.release(&tokens[0], 0).unwrap());
+        let other = spawn_with(&table, move |table| table.release(&tokens[0], 0).unwrap());
         table.release(&tokens[1], 0).unwrap();
         other.join().unwrap();
         assert_room(&table, 0);
@@ -663,7 +654,7 @@ fn an_id_is_not_missed_while_those_before_it_come_and_go() {
         let table = table(2, Hashes::One);
         claimed(&table, 1, CAT, 0).unwrap();
         let before = claimed(&table, 2, ANT, 0).unwrap();
-        let look = beside(&table, |table| holder(table, 1, 0).map(|holder| holder.by));
+        let look = spawn_with(&table, |table| holder(table, 1, 0).map(|holder| holder.by));
         table.release(&before, 0).unwrap();
         // In the same slot, before the other one again.
         claimed(&table, 3, BEE, 0);
@@ -674,11 +665,11 @@ fn an_id_is_not_missed_while_those_before_it_come_and_go() {
 #[test]
 fn a_walk_does_not_stray_into_another_chain() {
     explore(|| {
-        // 1 and 3 have one chain, 2 has the other.
+        // 1 and 5 have one chain, 2 has another.
         let table = table(2, Hashes::Own);
         claimed(&table, 1, CAT, 0).unwrap();
-        let before = claimed(&table, 3, ANT, 0).unwrap();
-        let look = beside(&table, |table| holder(table, 1, 0).map(|holder| holder.by));
+        let before = claimed(&table, 5, ANT, 0).unwrap();
+        let look = spawn_with(&table, |table| holder(table, 1, 0).map(|holder| holder.by));
         table.release(&before, 0).unwrap();
         // In the slot that the walk may stand on, at the end of a chain without what it looks for.
         claimed(&table, 2, BEE, 0);
@@ -691,7 +682,7 @@ fn an_id_is_not_claimed_twice_behind_a_slot_that_came_back() {
     explore(|| {
         let table = table(3, Hashes::One);
         let before = claimed(&table, 2, CAT, 0).unwrap();
-        let other = beside(&table, |table| claimed(table, 1, BEE, 0));
+        let other = spawn_with(&table, |table| claimed(table, 1, BEE, 0));
         // The chain begins with the same slot again, but with one more behind it.
         table.release(&before, 0).unwrap();
         let mine = claimed(&table, 1, ANT, 0);
@@ -704,7 +695,7 @@ fn an_id_is_not_claimed_twice_behind_a_slot_that_came_back() {
 fn of_two_ids_for_the_last_slot_one_is_claimed() {
     explore(|| {
         let table = table(1, Hashes::Own);
-        let other = beside(&table, |table| table.claim(id(1), BEE, 0));
+        let other = spawn_with(&table, |table| table.claim(id(1), BEE, 0));
         let results = [table.claim(id(2), ANT, 0), other.join().unwrap()];
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
         assert!(results.iter().any(|result| matches!(result, Err(ClaimError::Full { .. }))));
@@ -715,7 +706,7 @@ fn of_two_ids_for_the_last_slot_one_is_claimed() {
 fn of_two_claimers_of_an_id_for_the_last_slot_the_loser_hears_of_the_winner() {
     explore(|| {
         let table = table(1, Hashes::One);
-        let other = beside(&table, |table| table.claim(id(7), BEE, 0));
+        let other = spawn_with(&table, |table| table.claim(id(7), BEE, 0));
         let results = [table.claim(id(7), ANT, 0), other.join().unwrap()];
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
         // A slot on its way into its chain is taken already, though nothing is held by it.
@@ -732,11 +723,11 @@ fn a_table_is_not_full_because_a_free_slot_changed_its_place() {
         // A slot for each of the two stacks of free ones.
         let table = table(2, Hashes::Own);
         let held = claimed(&table, 1, CAT, 0).unwrap();
-        // Threads of odd number use the second stack first: this one's number is 1, the next one's 2.
+        // Threads of odd number prefer the second stack: this one's number is 1, the next one's 2.
         thread::spawn(|| ()).join().unwrap();
-        let looks = beside(&table, |table| claimed(table, 2, ANT, 0).is_some());
+        let looks = spawn_with(&table, |table| claimed(table, 2, ANT, 0).is_some());
         table.release(&held, 0).unwrap();
-        let other = beside(&table, |table| claimed(table, 3, BEE, 0).is_some());
+        let other = spawn_with(&table, |table| claimed(table, 3, BEE, 0).is_some());
         assert!(looks.join().unwrap() && other.join().unwrap());
         assert_room(&table, 2);
     });
@@ -747,12 +738,12 @@ fn free_slots_are_counted_beside_those_who_free() {
     explore(|| {
         let table = table(4, Hashes::Own);
         let tokens = [1, 2, 3].map(|number| claimed(&table, number, ANT, 0).unwrap());
-        let other = beside(&table, move |table| {
+        let other = spawn_with(&table, move |table| {
             table.release(&tokens[0], 0).unwrap();
             claimed(table, 5, BEE, 0).unwrap();
         });
-        // Into the same stack as this thread's.
-        let two = beside(&table, move |table| table.release(&tokens[1], 0).unwrap());
+        // Two of the three slots return to the same stack.
+        let two = spawn_with(&table, move |table| table.release(&tokens[1], 0).unwrap());
         table.release(&tokens[2], 0).unwrap();
         other.join().unwrap();
         two.join().unwrap();
@@ -769,8 +760,8 @@ fn with_a_strange_token(
         let other = table(2, Hashes::One);
         let token = claimed(&other, 7, CAT, 0).unwrap();
         let table = table(2, Hashes::One);
-        let stranger = beside(&table, move |table| strange(table, &token));
-        let racer = beside(&table, |table| table.claim(id(7), BEE, 0));
+        let stranger = spawn_with(&table, move |table| strange(table, &token));
+        let racer = spawn_with(&table, |table| table.claim(id(7), BEE, 0));
         let mine = table.claim(id(7), ANT, 0);
         stranger.join().unwrap();
         let theirs = racer.join().unwrap();

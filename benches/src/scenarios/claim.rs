@@ -49,6 +49,17 @@ fn races() -> Vec<Case> {
 /// A table, and which tasks each racer got.
 type Race<C> = (C, Vec<Mutex<Vec<u64>>>);
 
+/// A table all of whose memory has been used: each task was claimed once, and released.
+fn warm<C: Claims>(tasks: usize) -> C {
+    let table = C::with_room(tasks);
+    let token = |task| table.claim(task, 0, 1).expect("nobody has claimed it");
+    let tokens: Vec<_> = (0..tasks as u64).map(token).collect();
+    for (task, token) in tokens.iter().enumerate() {
+        assert!(table.release(task as u64, token, 1));
+    }
+    table
+}
+
 fn racing<C: Claims>(side: Side, tasks: usize, racers: usize) -> Contender {
     Contender::new(C::NAME, side, move |sampler| race::<C>(sampler, tasks, racers))
 }
@@ -56,7 +67,7 @@ fn racing<C: Claims>(side: Side, tasks: usize, racers: usize) -> Contender {
 fn race<C: Claims>(sampler: &mut Sampler<'_>, tasks: usize, racers: usize) {
     let prepare = || -> Race<C> {
         let won = (0..racers).map(|_| Mutex::new(Vec::with_capacity(tasks))).collect();
-        (C::with_room(tasks), won)
+        (warm(tasks), won)
     };
     let run = |(table, won): &Race<C>, racer: usize| {
         let mut won = won[racer].lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,22 +122,24 @@ fn uncontended(quick: bool) -> Vec<Case> {
 }
 
 fn claiming<C: Claims>(side: Side, tasks: usize, threads: usize) -> Contender {
-    Contender::new(C::NAME, side, move |sampler| {
-        let table = C::with_room(tasks);
-        sampler.windows(Per::Second, threads, 0, |number| {
-            let mut turn = number;
-            let table = &table;
-            move || {
-                for _ in 0..64 {
-                    // Each thread has tasks of its own, so that nobody is refused.
-                    turn += threads;
-                    let task = (turn % (tasks - tasks % threads)) as u64;
-                    let token = table.claim(task, number as u64, 1);
-                    assert!(token.is_some_and(|token| table.release(task, &token, 2)));
+    Contender::made(C::NAME, side, move || {
+        let table = warm::<C>(tasks);
+        move |sampler: &mut Sampler<'_>| {
+            sampler.windows(Per::Second, threads, 0, |number| {
+                let mut turn = number;
+                let table = &table;
+                move || {
+                    for _ in 0..64 {
+                        // Each thread has tasks of its own, so that nobody is refused.
+                        turn += threads;
+                        let task = (turn % (tasks - tasks % threads)) as u64;
+                        let token = table.claim(task, number as u64, 1);
+                        assert!(token.is_some_and(|token| table.release(task, &token, 2)));
+                    }
+                    64
                 }
-                64
-            }
-        });
+            });
+        }
     })
 }
 
@@ -134,6 +147,7 @@ fn unsynchronised(tasks: usize) -> Contender {
     Contender::limit("unsynchronised HashMap", move |sampler| {
         sampler.windows(Per::Second, 1, 0, |number| {
             let mut table = Unsynchronised::with_room(tasks);
+            (0..tasks as u64).for_each(|task| assert!(table.claim_and_release(task, 0, 1)));
             let mut turn = 0;
             move || {
                 for _ in 0..64 {

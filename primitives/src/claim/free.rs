@@ -4,15 +4,24 @@ use super::link::Link;
 use super::slot::Slot;
 use crate::sync::{AtomicU64, Ordering, model_or, thread_number};
 
-/// How many stacks there are.
+/// How many stacks there are: a power of two.
 const STACKS: usize = model_or(2, 16);
 
 /// The free slots of a table.
 ///
-/// Each stack is a link to its topmost slot. In that one's `below` stand the slot beneath it, if any, and how many there are from
-/// it down, so that a stack need not be counted.
+/// Each slot has one stack that it always returns to, so that whoever frees what many have claimed leaves the stacks as
+/// they were. A stack is a link to its topmost slot. In that one's `below` stand the slot beneath it, if any, and how many there are
+/// from it down, so that a stack need not be counted.
 pub(super) struct FreeList {
-    stacks: [Line<AtomicU64>; STACKS],
+    stacks: [Line<Stack>; STACKS],
+    /// The stack of a slot is its index shifted by this.
+    shift: u32,
+}
+
+struct Stack {
+    top: AtomicU64,
+    /// Where those who preferred this stack have found a slot when it was empty: as many stacks further on, bit by bit.
+    elsewhere: AtomicU64,
 }
 
 #[repr(align(128))]
@@ -33,25 +42,19 @@ fn height(below: u64) -> u64 {
 }
 
 impl FreeList {
-    /// All slots of a new table, neighbours in one stack.
+    /// All slots of a new table.
     pub(super) fn of<K>(slots: &[Slot<K>]) -> Self {
-        let list = FreeList { stacks: std::array::from_fn(|_| Line(AtomicU64::new(Link::NEW.0))) };
-        let each = slots.len().div_ceil(STACKS).max(1);
-        for index in (0..slots.len()).rev() {
-            list.push_on(index / each, index, slots);
-        }
+        let empty = || Stack { top: AtomicU64::new(Link::NEW.0), elsewhere: AtomicU64::new(1) };
+        let shift = slots.len().div_ceil(STACKS).next_power_of_two().trailing_zeros();
+        let list = FreeList { stacks: std::array::from_fn(|_| Line(empty())), shift };
+        (0..slots.len()).rev().for_each(|index| list.push(index, slots));
         list
     }
 
     /// Lock-free, O(1).
     #[inline]
     pub(super) fn push<K>(&self, index: usize, slots: &[Slot<K>]) {
-        self.push_on(thread_number() % STACKS, index, slots);
-    }
-
-    #[inline]
-    fn push_on<K>(&self, stack: usize, index: usize, slots: &[Slot<K>]) {
-        let stack = &self.stacks[stack].0;
+        let stack = &self.stacks[index >> self.shift].0.top;
         // Acquire pairs with the Release below: the height is that of this top.
         let mut top = Link(stack.load(Ordering::Acquire));
         loop {
@@ -74,19 +77,27 @@ impl FreeList {
     #[inline]
     pub(super) fn pop<K>(&self, slots: &[Slot<K>]) -> Option<usize> {
         let near = thread_number() % STACKS;
-        pop_from(&self.stacks[near].0, slots).or_else(|| self.pop_anywhere(near, slots))
+        let Stack { top, elsewhere } = &self.stacks[near].0;
+        pop_from(top, slots).or_else(|| {
+            // Relaxed: a guess.
+            let far = near ^ elsewhere.load(Ordering::Relaxed) as usize;
+            pop_from(&self.stacks[far].0.top, slots).or_else(|| self.pop_anywhere(near, slots))
+        })
     }
 
     #[cold]
     fn pop_anywhere<K>(&self, near: usize, slots: &[Slot<K>]) -> Option<usize> {
         loop {
             let before = self.tops();
-            let stacks = (near..near + STACKS).map(|number| &self.stacks[number % STACKS].0);
-            if let Some(index) = { stacks }.find_map(|stack| pop_from(stack, slots)) {
-                return Some(index);
+            // In this order no two threads look at one stack at a time, if they prefer different ones and keep step.
+            for distance in 0..STACKS {
+                if let Some(index) = pop_from(&self.stacks[near ^ distance].0.top, slots) {
+                    self.stacks[near].0.elsewhere.store(distance as u64, Ordering::Relaxed);
+                    return Some(index);
+                }
             }
-            // A slot may have gone from a stack that was still to be looked at to one that was empty when it was. If no link
-            // has changed between two looks at all of them, they were all empty at once.
+            // A slot may have come back to a stack that had been looked at before one was taken from a stack that was not. If
+            // no link has changed between two looks at all of them, they were all empty at once.
             let empty = before.iter().all(|top| top.index().is_none());
             if empty && before == self.tops() {
                 return None;
@@ -96,7 +107,7 @@ impl FreeList {
 
     fn tops(&self) -> [Link; STACKS] {
         // Acquire keeps the looks in their order.
-        std::array::from_fn(|stack| Link(self.stacks[stack].0.load(Ordering::Acquire)))
+        std::array::from_fn(|stack| Link(self.stacks[stack].0.top.load(Ordering::Acquire)))
     }
 
     /// How many there are; beside other threads, a number that was near it.
@@ -108,7 +119,7 @@ impl FreeList {
 
 #[inline]
 fn pop_from<K>(stack: &AtomicU64, slots: &[Slot<K>]) -> Option<usize> {
-    // Acquire pairs with the Release in `push_on`, that of deeper slots too: an exchange passes on what the one before it
+    // Acquire pairs with the Release in `push`, that of deeper slots too: an exchange passes on what the one before it
     // released.
     let mut top = Link(stack.load(Ordering::Acquire));
     loop {

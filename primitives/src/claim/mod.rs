@@ -28,7 +28,7 @@
 //! [`Incarnation`] has higher numbers for all ids.
 //!
 //! # Protocol
-//! A table has as many *slots* as its capacity, and as many *chains* (a power of two, not less). An id that is known stands in a
+//! A table has as many *slots* as its capacity, and at least twice as many *chains* (a power of two). An id that is known stands in a
 //! slot, and the slot in the chain of the id's hash. Slots that are not used stand in stacks (Treiber 1986).
 //!
 //! **Chains** are those of Michael, *High performance dynamic lock-free hash tables and list-based sets* (2002), in the
@@ -63,7 +63,7 @@
 //! | a slot put into its chain (Release) | the walk (Acquire) | who finds a slot sees what it was filled with, and the number that it took |
 //! | the state changed (Release) | the state (Acquire) | who finds an id completed or its holder gone sees what that one did before |
 //! | a slot taken out of its chain (Release) | the walk (Acquire) | the same, if the slot is gone by then |
-//! | link, hash, state and deadline of a slot's next life (Release) | the same (Acquire), then the link that led there, or the state, again | what belongs to two lives is not taken for one |
+//! | link, state and deadline of a slot's next life (Release) | the same (Acquire), then the link that led there, or the state, again | what belongs to two lives is not taken for one |
 //! | a pin taken away (Release) | the last one (Acquire) | a key is looked at only before it is dropped |
 //! | a slot freed (Release) | a free slot taken (Acquire) | one life of a slot ends before the next begins |
 //! | a free slot taken (Release) | the looks at all stacks (Acquire) | a table is called full only if it was |
@@ -76,7 +76,7 @@
 //! | `reclaim_expired`, `for_each` | lock-free, as far as your closure is | O(capacity) |
 //! | `len`, `capacity` | wait-free | O(1) |
 //!
-//! A further attempt means that somebody else changed the same chain, slot or stack. A chain has one slot in the mean if the
+//! A further attempt means that somebody else changed the same chain, slot or stack. A chain has half a slot or less in the mean if the
 //! table is full. Who is suspended anywhere holds up nobody: what it has claimed lapses.
 //!
 //! # Memory
@@ -95,8 +95,9 @@
 //! is done.
 //!
 //! # When something else is better
-//! - **A map under a lock**, or in shards, if one thread claims nearly everything and memory for the peak is too much: this table never
-//!   grows and never shrinks.
+//! - **A map under a lock**, if one thread claims nearly everything, or the threads hardly ever meet: a claim and its release take four
+//!   read-modify-writes there and six here, and cost two thirds. It may also grow and shrink, and this table never does. But whoever
+//!   is suspended with the lock holds up all others.
 //! - **A queue** ([`schedule`](crate::schedule)), if the workers do not care which task they get: what is popped needs no claim.
 //! - **A service with consensus**, if the owners are on several machines: this table lives in one process.
 

@@ -50,9 +50,10 @@ impl<K> Slot<K> {
         }
     }
 
-    // The hash, the link, the state and the deadline are loaded with Acquire and, when the slot gets its next life, stored with
-    // Release. So who meets one of the next life has seen the end of the one before: the next look at the state, or at
-    // the link that led here, shows it. Owner and counter come with the state, and one that is too new names another token.
+    // The link, the state and the deadline are loaded with Acquire and, when the slot gets its next life, stored with Release.
+    // So who meets one of the next life has seen the end of the one before: the next look at the state, or at the link that
+    // led here, shows it. The rest comes with the state, and is not older. If it is of the next life, a counter names another
+    // token, and a hash is taken for that of an id that has indeed gone.
 
     #[inline]
     pub(super) fn state(&self) -> State {
@@ -61,7 +62,7 @@ impl<K> Slot<K> {
 
     #[inline]
     pub(super) fn hash(&self) -> u64 {
-        self.hash.load(Ordering::Acquire)
+        self.hash.load(Ordering::Relaxed)
     }
 
     #[inline]
@@ -89,9 +90,10 @@ impl<K> Slot<K> {
     /// Gives what it is instead.
     #[inline]
     pub(super) fn change(&self, from: State, to: State) -> Result<(), State> {
-        // Release: who finds the claim ended sees all that its holder did before. Acquire: who pins sees the key.
+        // Release: who finds the claim ended sees all that its holder did before. What `from` came with, its look acquired; and
+        // whoever is to drop the key looks again.
         self.state
-            .compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(from.0, to.0, Ordering::Release, Ordering::Relaxed)
             .map(drop)
             .map_err(State)
     }
@@ -99,8 +101,8 @@ impl<K> Slot<K> {
     /// Takes a pin away, and says what the state was before.
     #[inline]
     pub(super) fn unpin(&self) -> State {
-        // Release puts what was done with the key before its drop by the last one, whose Acquire pairs with it.
-        State(self.state.fetch_sub(1, Ordering::AcqRel))
+        // Release puts what was done with the key before its drop: whoever drops it looks at the state again.
+        State(self.state.fetch_sub(1, Ordering::Release))
     }
 
     /// Begins a claim in a slot that its caller has to itself, and says in which state.
@@ -120,7 +122,7 @@ impl<K> Slot<K> {
         // Relaxed loads: the free list has passed on what the last user of the slot wrote.
         let link = Link(self.next.load(Ordering::Relaxed)).renamed(next);
         self.next.store(link.0, Ordering::Release);
-        self.hash.store(hash, Ordering::Release);
+        self.hash.store(hash, Ordering::Relaxed);
         self.deadline.store(record.deadline, Ordering::Release);
         self.owner.store(record.owner.0, Ordering::Relaxed);
         self.counter.store(record.counter, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::panic::RefUnwindSafe;
 
 use super::directory::{Directory, is_claim};
 use super::error::{ClaimError, StaleClaim};
@@ -38,6 +39,9 @@ pub struct ClaimTable<K, S = foldhash::fast::RandomState> {
     incarnation: Incarnation,
     hasher: S,
 }
+
+// A panic in the caller's code leaves the table as it was.
+impl<K: RefUnwindSafe, S: RefUnwindSafe> RefUnwindSafe for ClaimTable<K, S> {}
 
 /// Who holds a claim, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +218,8 @@ impl<K: Hash + Eq, S: BuildHasher> ClaimTable<K, S> {
 
     /// Gives the claim to another owner, with a lease from `now` on and a higher token. This token is stale then.
     ///
-    /// While this runs neither token holds the claim, and it is shown as one owner's or the other's. Lock-free, O(1).
+    /// While this runs neither token holds the claim, and it is shown with the owner and the number of before or after. Lock-free,
+    /// O(1).
     ///
     /// # Errors
     /// The token is stale, or its lease is over at `now`, or was found over before this call had ended.
@@ -313,8 +318,8 @@ impl<K: Hash + Eq, S: BuildHasher> ClaimTable<K, S> {
 
     /// Shows all ids that are held at `now` or completed.
     ///
-    /// An id that is there from the beginning to the end is shown once. One that comes or goes meanwhile may be missed,
-    /// or shown more than once if it comes back. What `each` is shown stays where it is as long as `each` runs.
+    /// An id that is there from the beginning to the end is shown once. One that comes or goes meanwhile (to be taken over is both)
+    /// may be missed, or shown more than once. What `each` is shown stays where it is as long as `each` runs.
     /// Lock-free, O(capacity).
     ///
     /// # Panics

@@ -3,6 +3,7 @@ mod panics;
 mod stress;
 
 use std::hash::{BuildHasher, Hasher};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
@@ -374,4 +375,6 @@ fn tables_and_tokens_go_to_other_threads() {
     goes::<ClaimTable<String>>();
     goes::<ClaimToken>();
     goes::<ClaimError<String>>();
+    fn unwinds<T: UnwindSafe + RefUnwindSafe>() {}
+    unwinds::<ClaimTable<String>>();
 }
