@@ -35,12 +35,14 @@ CLAIM_SLOT = "primitives/src/claim/slot.rs"
 CLAIM_PINS = "primitives/src/claim/pinned.rs"
 CLAIM_FREE = "primitives/src/claim/free.rs"
 CLAIM_LINK = "primitives/src/claim/link.rs"
+POOL = "primitives/src/pool/core.rs"
+PLACE = "primitives/src/pool/place.rs"
 
 # The files of models that run the code of a file.
 QUEUE_MODELS = ["schedule"]
 MODELS = {
     QUEUE: QUEUE_MODELS, STATE: QUEUE_MODELS, WAITING: QUEUE_MODELS, READY: QUEUE_MODELS, LINE: QUEUE_MODELS,
-    NOTIFY: ["notify"], LOCK: ["lock"], EVENT: ["event"], WAITERS: ["event", "following"],
+    NOTIFY: ["notify"], LOCK: ["lock"], EVENT: ["event"], WAITERS: ["event", "following"], POOL: ["pool"], PLACE: ["pool"],
 }
 MODELS |= dict.fromkeys([CLAIM, CLAIM_CHAINS, CLAIM_SLOT, CLAIM_PINS, CLAIM_FREE, CLAIM_LINK], ["claim"])
 CELL_MODELS = ["snapshot", "reclamation", "following"]
@@ -342,6 +344,43 @@ MUTATIONS = [
      "            if empty && before == self.tops() {", "            if empty || before == before {"),
     ("claim-free-near-forgotten", "the near stack is not looked at a second time", CLAIM_FREE,
      "for distance in 0..STACKS {", "for distance in 1..STACKS {"),
+    ("pool-take-relaxed", "an object is taken with Relaxed", PLACE,
+     "object, held(), Ordering::Acquire,", "object, held(), Ordering::Relaxed,"),
+    ("pool-put-relaxed", "an object is put into an empty place with Relaxed", PLACE,
+     "object.as_ptr(),\n            Ordering::Release,", "object.as_ptr(),\n            Ordering::Relaxed,"),
+    ("pool-put-back-relaxed", "an object is put back into its place with Relaxed", PLACE,
+     "self.object.store(object.as_ptr(), Ordering::Release);", "self.object.store(object.as_ptr(), Ordering::Relaxed);"),
+    ("pool-vacate-relaxed", "a place is vacated with Relaxed", PLACE,
+     "self.object.store(ptr::null_mut(), Ordering::Release);", "self.object.store(ptr::null_mut(), Ordering::Relaxed);"),
+    ("pool-take-blind", "an object is taken without an exchange", PLACE,
+     "NonNull::new(taken.ok()?)", "let _ = taken;\n        self.object.store(held(), Ordering::Release);\n        NonNull::new(object)"),
+    ("pool-take-leaves", "an object that is taken stays in its place", PLACE, "object, held(), Ordering::Acquire,", "object, object, Ordering::Acquire,"),
+    ("pool-put-overwrites", "an object is put where another may be by now", PLACE,
+     "        put.is_ok()", "        if put.is_err() {\n            self.object.store(object.as_ptr(), Ordering::Release);\n        }\n        true"),
+    ("pool-take-vacates-early", "a hit is counted after the place was given up", PLACE,
+     "            place.count_hit();\n            place.vacate();\n", "            place.vacate();\n            place.count_hit();\n"),
+    ("pool-take-keeps-place", "a take from another place than the first keeps that", PLACE,
+     "            place.count_hit();\n            place.vacate();\n", "            place.count_hit();\n"),
+    ("pool-first-not-kept", "an object of a first place does not know that it is kept for it", POOL,
+     "Taken::of(node, line, true)", "Taken::of(node, line, false)"),
+    ("pool-first-kept-for-others", "an object of another place goes to the first one, which may be taken", POOL,
+     "        Some(unsafe { Taken::of(node, line, false) })", "        Some(unsafe { Taken::of(node, line, true) })"),
+    ("pool-other-lines-not-searched", "only the nearest line is searched", POOL,
+     "near.or_else(|| self.other_lines(line).find_map(Line::take))?", "near?"),
+    ("pool-other-lines-not-filled", "only the nearest line is filled", POOL,
+     "|| self.other_lines(line).any(|line| line.put(taken.0))", ""),
+    ("pool-reset-skipped", "what is returned is not reset", POOL,
+     "let Some(restore) = &self.restore else { return Ok(true) };", "let Some(restore) = &self.restore.as_ref().filter(|_| false) else { return Ok(true) };"),
+    ("pool-panic-keeps-object", "an object whose reset panicked is kept", POOL,
+     "            Err(panic) => self.discard(taken, Some(panic)),\n",
+     "            Err(panic) => {\n                let _ = self.put(taken);\n                go_on(Some(panic));\n            }\n"),
+    ("pool-gone-keeps-place", "the place of an object that left the pool stays kept for it", POOL,
+     "        let home = taken.home();\n        if home.is_held {\n            self.line(home).places[0].vacate();",
+     "        let home = taken.home();\n        if false {\n            self.line(home).places[0].vacate();"),
+    ("pool-clear-keeps-place", "the place of an object that was cleared stays held", POOL,
+     "            let node = place.take()?;\n            place.vacate();\n            self.cleared", "            let node = place.take()?;\n            self.cleared"),
+    ("pool-leaks", "a dropped pool leaks what is idle", POOL,
+     "        drop_each(self.places().filter_map(Place::take).map(", "        drop_each(self.places().take(0).filter_map(Place::take).map("),
 ]
 
 

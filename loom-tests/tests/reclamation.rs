@@ -12,33 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::Arc;
 use loom::thread;
 use queenright_primitives::snapshot::{SnapshotCell, Version};
-use shared::{Watched, commit, explore, spawn_with};
-
-/// A watched value that counts how many of its kind are alive in this run.
-struct Counted {
-    value: Watched,
-    alive: std::sync::Arc<AtomicUsize>,
-}
-
-impl Counted {
-    fn new(alive: &std::sync::Arc<AtomicUsize>, number: u64) -> Self {
-        alive.fetch_add(1, Ordering::Relaxed);
-        Counted { value: Watched::new(number), alive: std::sync::Arc::clone(alive) }
-    }
-
-    fn get(&self) -> u64 {
-        self.value.get()
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.alive.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+use shared::{Counted, Watched, commit, explore, spawn_with};
 
 fn next(value: &Counted) -> Counted {
-    Counted::new(&value.alive, value.get() + 1)
+    Counted::new(value.alive(), value.get() + 1)
 }
 
 /// What `read` does on a thread of its own is undisturbed by two commits, of which the second reclaims what both

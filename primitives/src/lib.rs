@@ -11,6 +11,7 @@
 //! | merge changes whose order must not matter | [`aggregate::Aggregator`] | single-threaded |
 //! | hand out work by urgency and deadline, without starvation | [`schedule::PriorityQueue`] | blocking, a short lock |
 //! | give each task to one worker at a time, for a time | [`claim::ClaimTable`] | lock-free |
+//! | use buffers and other costly objects again | [`pool::Pool`] | wait-free, beside the making of an object |
 //! | wait for one answer, on a thread or in a task | [`notify::oneshot`] | blocking, a short lock |
 //!
 //! # Example
@@ -58,6 +59,7 @@ pub mod claim;
 pub mod conflict;
 pub mod notify;
 pub mod paged;
+pub mod pool;
 pub mod proposal;
 pub mod schedule;
 pub mod snapshot;

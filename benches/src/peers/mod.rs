@@ -7,5 +7,6 @@ pub mod conflict;
 pub mod engine;
 pub mod event;
 pub mod map;
+pub mod pool;
 pub mod queue;
 pub mod snapshot;

@@ -10,6 +10,7 @@ mod conflict;
 mod event;
 mod hive;
 mod packs;
+mod pool;
 mod scheduling;
 mod snapshot;
 mod staging;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(conflict::scenarios());
     all.extend(claim::scenarios());
     all.extend(broadcast::scenarios());
+    all.extend(pool::scenarios());
     all.extend(hive::scenarios());
     all.extend(packs::scenarios());
     all

@@ -1,7 +1,9 @@
-//! What the models of the snapshot cell share: values that loom watches, and a heap that hides no mistake.
+//! What the models share: values that loom watches, and a heap that hides no mistake.
 #![allow(dead_code, reason = "each file of models uses its part")]
 
 pub(crate) mod heap;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -45,6 +47,37 @@ impl Drop for Watched {
 impl Clone for Watched {
     fn clone(&self) -> Self {
         Watched::new(self.get())
+    }
+}
+
+/// A watched value that counts how many of its kind are alive in this run.
+pub(crate) struct Counted {
+    value: Watched,
+    alive: std::sync::Arc<AtomicUsize>,
+}
+
+impl Counted {
+    pub(crate) fn new(alive: &std::sync::Arc<AtomicUsize>, number: u64) -> Self {
+        alive.fetch_add(1, Ordering::Relaxed);
+        Counted { value: Watched::new(number), alive: std::sync::Arc::clone(alive) }
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.value.get()
+    }
+
+    pub(crate) fn set(&self, number: u64) {
+        self.value.set(number);
+    }
+
+    pub(crate) fn alive(&self) -> &std::sync::Arc<AtomicUsize> {
+        &self.alive
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -21,6 +21,15 @@ pub(crate) const fn model_or(model: usize, _normal: usize) -> usize {
     model
 }
 
+/// What a Relaxed load before an exchange gives, without the load. Of each atomic loom remembers the last access alone, to find
+/// what it must be tried before: a load of the thread's own, followed by its exchange, would hide all accesses of others from
+/// that. This hides nothing, and sees no old value; with one the exchange would only fail.
+pub(crate) fn guess<T>(pointer: &AtomicPtr<T>) -> *mut T {
+    let null = std::ptr::null_mut();
+    let seen = pointer.compare_exchange(null, null, Ordering::Relaxed, Ordering::Relaxed);
+    seen.unwrap_or_else(|other| other)
+}
+
 /// The place of this thread in the run.
 pub(crate) fn thread_number() -> usize {
     /// Keeps the last number that is hashed, which of a thread's id is that place.

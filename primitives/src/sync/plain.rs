@@ -15,6 +15,12 @@ pub(crate) const fn model_or(_model: usize, normal: usize) -> usize {
     normal
 }
 
+/// A Relaxed load before an exchange, which it saves or says what to expect of.
+#[inline]
+pub(crate) fn guess<T>(pointer: &AtomicPtr<T>) -> *mut T {
+    pointer.load(Ordering::Relaxed)
+}
+
 /// A number that this thread keeps, different from that of most others.
 #[inline]
 pub(crate) fn thread_number() -> usize {

@@ -14,6 +14,10 @@ pub(crate) const fn model_or(model: usize, _normal: usize) -> usize {
     model
 }
 
+pub(crate) fn guess<T>(pointer: &AtomicPtr<T>) -> *mut T {
+    pointer.load(Ordering::Relaxed)
+}
+
 pub(crate) fn thread_number() -> usize {
     ::shuttle::current::me().into()
 }
