@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use queenright_primitives::notify::Event;
+use queenright_primitives::ring::{Options, Publisher, RecvError, Subscriber};
 use queenright_primitives::schedule::{Class, Hint, PriorityQueue};
 use queenright_primitives::snapshot::{Snapshot, SnapshotCell, Version};
 use shuttle::sync::Arc;
@@ -285,4 +286,68 @@ fn permits_reach_waiters_that_come_and_give_up() {
         waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
         assert_eq!(shared.1.load(Ordering::Relaxed), 0);
     });
+}
+
+/// Follows a ring to its end: messages of two publishers come in the order of each, and those that are lost are counted.
+fn follow_ring(mut subscriber: Subscriber<Counted>, each: u64) -> Vec<u64> {
+    let mut seen = Vec::new();
+    loop {
+        match subscriber.recv() {
+            Ok(message) => seen.push(message.get()),
+            Err(RecvError::Lagged(lost)) => assert!(lost > 0),
+            Err(_) => break,
+        }
+    }
+    for publisher in 0..2 {
+        let mine = seen.iter().filter(|number| *number % 2 == publisher);
+        assert!(mine.is_sorted_by(|one, next| one < next));
+    }
+    assert_eq!(seen.len() as u64 + subscriber.lost(), 2 * each);
+    seen
+}
+
+/// Every kind of subscriber beside two publishers, and others that come and go, until the end.
+fn broadcast(capacity: usize) {
+    const EACH: u64 = 3;
+    let alive = std::sync::Arc::new(AtomicUsize::new(0));
+    let publisher = Publisher::bounded(capacity);
+    let all = [Options::block(), Options::block(), Options::drop_oldest(), Options::drop_newest(2)];
+    let followers = all.map(|options| {
+        let subscriber = publisher.subscribe(options);
+        thread::spawn(move || follow_ring(subscriber, EACH))
+    });
+    let guests = publisher.clone();
+    let guest = thread::spawn(move || {
+        for options in [Options::drop_oldest(), Options::latest()] {
+            let mut guest = guests.subscribe(options.replay(2));
+            if let Ok(message) = guest.try_recv() {
+                assert!(message.get() < 2 * EACH);
+            }
+        }
+    });
+    let publishers = [0, 1].map(|number| {
+        let (publisher, alive) = (publisher.clone(), std::sync::Arc::clone(&alive));
+        thread::spawn(move || {
+            let mut mine = (0..EACH).map(|n| Counted::new(&alive, 2 * n + number));
+            assert!(publisher.publish(mine.next().unwrap()).is_ok());
+            publisher.publish_many(&mut mine.collect()).unwrap();
+        })
+    });
+    drop(publisher);
+    let seen = followers.map(|follower| follower.join().unwrap());
+    assert_eq!(seen[0], seen[1]);
+    assert_eq!(seen[0].len() as u64, 2 * EACH);
+    guest.join().unwrap();
+    publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
+    assert_eq!(alive.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_smallest_ring_serves_every_kind_of_subscriber() {
+    check(|| broadcast(1));
+}
+
+#[test]
+fn a_ring_of_longer_segments_serves_every_kind_of_subscriber() {
+    check(|| broadcast(2));
 }

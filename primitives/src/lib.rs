@@ -12,6 +12,7 @@
 //! | hand out work by urgency and deadline, without starvation | [`schedule::PriorityQueue`] | blocking, a short lock |
 //! | give each task to one worker at a time, for a time | [`claim::ClaimTable`] | lock-free |
 //! | use buffers and other costly objects again | [`pool::Pool`] | wait-free, beside the making of an object |
+//! | give every message to many subscribers | [`ring`] | publishing: blocking, a short lock; receiving wait-free while there are messages |
 //! | wait for one answer, on a thread or in a task | [`notify::oneshot`] | blocking, a short lock |
 //!
 //! # Example
@@ -61,6 +62,7 @@ pub mod notify;
 pub mod paged;
 pub mod pool;
 pub mod proposal;
+pub mod ring;
 pub mod schedule;
 pub mod snapshot;
 

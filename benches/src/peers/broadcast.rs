@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel as channel;
+use queenright_primitives::ring;
+
+pub mod stalled;
 
 /// A broadcast under comparison. Messages are numbers.
 pub trait Broadcast: 'static {
@@ -25,6 +28,11 @@ pub trait Broadcast: 'static {
 pub trait Publish: Send + 'static {
     /// To every subscriber.
     fn publish(&mut self, message: u64);
+
+    /// All of these, at once if it can. Leaves none.
+    fn publish_many(&mut self, messages: &mut Vec<u64>) {
+        messages.drain(..).for_each(|message| self.publish(message));
+    }
 }
 
 /// Receives every message.
@@ -34,10 +42,70 @@ pub trait Subscribe: Send + 'static {
 
     /// What is there already, without waiting.
     fn try_next(&mut self) -> Option<u64>;
+
+    /// Waits for the next one, and takes what else is there, up to `most` in all; `false` at the end of the stream.
+    fn next_many(&mut self, most: usize, mut each: impl FnMut(u64)) -> bool {
+        let Some(first) = self.next() else { return false };
+        each(first);
+        for _ in 1..most {
+            let Some(message) = self.try_next() else { break };
+            each(message);
+        }
+        true
+    }
 }
 
 fn repeated<T>(count: usize, make: impl FnMut() -> T) -> Vec<T> {
     std::iter::repeat_with(make).take(count).collect()
+}
+
+/// The ring.
+pub struct Ours;
+
+impl Broadcast for Ours {
+    const NAME: &'static str = "ring";
+    type Publisher = ring::Publisher<u64>;
+    type Subscriber = ring::Subscriber<u64>;
+
+    fn open(
+        room: usize,
+        publishers: usize,
+        subscribers: usize,
+    ) -> (Vec<Self::Publisher>, Vec<Self::Subscriber>) {
+        let publisher = ring::Publisher::bounded(room);
+        let subscribers = repeated(subscribers, || publisher.subscribe(ring::Options::block()));
+        (vec![publisher; publishers], subscribers)
+    }
+}
+
+impl Publish for ring::Publisher<u64> {
+    fn publish(&mut self, message: u64) {
+        assert!(Self::publish(self, message).is_ok(), "it is open");
+    }
+
+    fn publish_many(&mut self, messages: &mut Vec<u64>) {
+        assert!(Self::publish_many(self, messages).is_ok(), "it is open");
+    }
+}
+
+impl Subscribe for ring::Subscriber<u64> {
+    fn next(&mut self) -> Option<u64> {
+        self.recv().ok().map(|message| *message)
+    }
+
+    fn try_next(&mut self) -> Option<u64> {
+        self.try_recv().ok().map(|message| *message)
+    }
+
+    fn next_many(&mut self, most: usize, mut each: impl FnMut(u64)) -> bool {
+        match self.recv_many(most) {
+            Ok(batch) => {
+                batch.iter().for_each(|message| each(*message));
+                true
+            }
+            Err(_) => false,
+        }
+    }
 }
 
 /// tokio's broadcast channel; with room for all messages nobody lags.

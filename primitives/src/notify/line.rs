@@ -90,8 +90,7 @@ impl Line {
         waker
     }
 
-    /// How many wait to be called.
-    #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
+    /// How many wait to be called. O(places).
     pub(crate) fn standing(&self) -> usize {
         self.places.iter().filter(|spot| spot.waker.is_some()).count()
     }

@@ -1,8 +1,8 @@
 //! Loom's.
 //!
 //! Loom treats a `SeqCst` access as `AcqRel`; only its `SeqCst` fences are in one total order. So
-//! [`AtomicPtr`], [`AtomicBool`] and [`AtomicUsize`] make such accesses there as compilers do for machines that have only fences. There are two
-//! conventions, a fence after each write or one before each load, and every model runs under both: as one
+//! [`AtomicPtr`], [`AtomicBool`], [`AtomicUsize`] and [`AtomicU64`] make such accesses there as compilers do for machines that have only
+//! fences. There are two conventions, a fence after each write or one before each load, and every model runs under both: as one
 //! fence stands for a write and the load that follows it, each convention shows what the other hides, a
 //! write or a load that asks for less than it needs.
 
@@ -13,7 +13,7 @@ use ::loom::sync::atomic;
 
 pub(crate) use ::loom::cell::UnsafeCell;
 pub(crate) use ::loom::hint::spin_loop;
-pub(crate) use ::loom::sync::atomic::{AtomicU64, Ordering, fence};
+pub(crate) use ::loom::sync::atomic::{Ordering, fence};
 pub(crate) use ::loom::sync::{Arc, Mutex};
 pub(crate) use ::loom::thread::{Thread, current, park, yield_now};
 
@@ -174,6 +174,36 @@ impl AtomicUsize {
     #[track_caller]
     pub(crate) fn fetch_sub(&self, value: usize, order: Ordering) -> usize {
         let old = self.0.fetch_sub(value, order);
+        after(order);
+        old
+    }
+}
+
+/// As [`AtomicPtr`].
+#[derive(Debug)]
+pub(crate) struct AtomicU64(atomic::AtomicU64);
+
+impl AtomicU64 {
+    #[track_caller]
+    pub(crate) fn new(value: u64) -> Self {
+        AtomicU64(atomic::AtomicU64::new(value))
+    }
+
+    #[track_caller]
+    pub(crate) fn load(&self, order: Ordering) -> u64 {
+        before(order);
+        self.0.load(order)
+    }
+
+    #[track_caller]
+    pub(crate) fn store(&self, value: u64, order: Ordering) {
+        self.0.store(value, order);
+        after(order);
+    }
+
+    #[track_caller]
+    pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+        let old = self.0.fetch_add(value, order);
         after(order);
         old
     }
