@@ -144,7 +144,7 @@ impl<K> Slot<K> {
     #[inline]
     pub(super) unsafe fn take_key(&self) -> K {
         // SAFETY: the caller's promise.
-        self.key.with_mut(|place| unsafe { (*place).assume_init_read() })
+        self.key.with_mut(|place| unsafe { place.cast::<K>().read() })
     }
 
     /// # Safety
@@ -153,7 +153,7 @@ impl<K> Slot<K> {
     pub(super) unsafe fn key<R>(&self, look: impl FnOnce(&K) -> R) -> R {
         self.key.with(|place| {
             // SAFETY: the caller's promise.
-            look(unsafe { (*place).assume_init_ref() })
+            look(unsafe { &*place.cast::<K>() })
         })
     }
 
