@@ -366,8 +366,8 @@ fn a_push_many_wakes_as_many_consumers_as_it_has_tasks() {
     loom::model(|| {
         let queue = queue_with(0, 2);
         let consumers = [(); 2].map(|()| spawn(&queue, |queue| queue.pop().unwrap()));
-        let mut batch = [0, 1].map(|task| (task, Hint::default())).to_vec();
-        assert_eq!(queue.try_push_many(&mut batch), 2);
+        let mut batch = [0, 1].map(|task| (task, Hint::default())).into();
+        assert_eq!(queue.try_push_many(&mut batch), Ok(2));
         assert_each_once(consumers.map(|it| it.join().unwrap()).to_vec(), 2);
     });
 }
@@ -377,7 +377,7 @@ fn a_push_many_waits_for_the_room_that_it_lacks() {
     loom::model(|| {
         let queue = queue_with(0, 1);
         let producer = spawn(&queue, |queue| {
-            let mut batch = [0, 1].map(|task| (task, Hint::default())).to_vec();
+            let mut batch = [0, 1].map(|task| (task, Hint::default())).into();
             queue.push_many(&mut batch).unwrap();
         });
         assert_eq!([queue.pop(), queue.pop()], [Some(0), Some(1)]);

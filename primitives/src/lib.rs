@@ -13,6 +13,7 @@
 //! | give each task to one worker at a time, for a time | [`claim::ClaimTable`] | lock-free |
 //! | use buffers and other costly objects again | [`pool::Pool`] | wait-free, beside the making of an object |
 //! | give every message to many subscribers | [`ring`] | publishing: blocking, a short lock; receiving wait-free while there are messages |
+//! | wait until something holds, on a thread or in a task | [`notify::Event`] | notifying lock-free |
 //! | wait for one answer, on a thread or in a task | [`notify::oneshot`] | blocking, a short lock |
 //!
 //! # Example

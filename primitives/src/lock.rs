@@ -9,15 +9,16 @@
 //! Loom explores this lock by itself, with two threads; what uses it is explored with loom's mutex in its place, as no model
 //! with a third thread ends, in which two wait for each other to let the one inside go on.
 
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 #[cfg(queenright_loom)]
 use crate::sync::Mutex;
 use crate::sync::{AtomicBool, Ordering, UnsafeCell, sleep, spin_loop, yield_now};
 
-/// As often as this the pause doubles.
+/// As often as this the pause doubles; from then on other threads are let run.
 const SPINS: u32 = 6;
-/// And as often as this other threads are let run, before the waiter sleeps.
+/// After as many attempts as this the waiter sleeps in between.
 const YIELDS: u32 = 64;
 
 /// The lock that the primitives use.
@@ -45,10 +46,15 @@ pub struct SpinLock<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value is reached by one thread at a time, each of which sees what the one before did.
+// SAFETY: the value is reached by one thread at a time, each of which sees what the one before did. (Automatic but for loom's
+// cell.)
 unsafe impl<T: Send> Send for SpinLock<T> {}
 // SAFETY: as above; no reference to it leaves the section.
 unsafe impl<T: Send> Sync for SpinLock<T> {}
+
+// The sections leave the value whole, also if one of them panics.
+impl<T> UnwindSafe for SpinLock<T> {}
+impl<T> RefUnwindSafe for SpinLock<T> {}
 
 impl<T> SpinLock<T> {
     /// Around `value`.
@@ -62,6 +68,12 @@ impl<T> SpinLock<T> {
         let _held = self.take();
         // SAFETY: the lock is held until the end of this call, so nobody else reaches the value.
         self.value.with_mut(|value| section(unsafe { &mut *value }))
+    }
+
+    /// Whether somebody is inside.
+    #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
     }
 
     #[inline]

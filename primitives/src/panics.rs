@@ -28,6 +28,18 @@ fn discard(mut panic: Payload) {
     forget(panic);
 }
 
+/// Runs the caller's code where a panic may not go on, because something would be lost with it: the panic hook has
+/// reported it. Says whether it ran to its end.
+pub(crate) fn quietly(run: impl FnOnce()) -> bool {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(()) => true,
+        Err(panic) => {
+            discard(panic);
+            false
+        }
+    }
+}
+
 /// Drops all of these, whatever one of them does.
 pub(crate) fn drop_each<T>(items: impl IntoIterator<Item = T>) {
     let mut panic = None;

@@ -41,6 +41,24 @@ pub(crate) fn panicking_waker() -> Waker {
     Waker::from(Arc::new(PanicsOnWake))
 }
 
+/// Runs the closure when its last waker is dropped.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Wake for OnDrop<F> {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// A waker that runs `on_drop` when the last of its clones is dropped.
+pub(crate) fn waker_with_drop(on_drop: impl Fn() + Send + Sync + 'static) -> Waker {
+    Waker::from(Arc::new(OnDrop(on_drop)))
+}
+
 pub(crate) fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }

@@ -27,7 +27,7 @@ pub trait Queue: Send + Sync + 'static {
     fn pop(&self) -> Option<u64>;
 
     /// Adds them all; there is room.
-    fn push_many(&self, tasks: &mut Vec<(u64, Hint)>) {
+    fn push_many(&self, tasks: &mut VecDeque<(u64, Hint)>) {
         tasks.drain(..).for_each(|(task, hint)| self.push(task, hint));
     }
 
@@ -65,9 +65,8 @@ impl Queue for Ours {
         self.0.try_pop_many(out, most)
     }
 
-    fn push_many(&self, tasks: &mut Vec<(u64, Hint)>) {
-        self.0.try_push_many(tasks);
-        assert!(tasks.is_empty(), "there is room");
+    fn push_many(&self, tasks: &mut VecDeque<(u64, Hint)>) {
+        assert!(self.0.try_push_many(tasks).is_ok() && tasks.is_empty(), "there is room");
     }
 }
 
@@ -114,7 +113,7 @@ impl Queue for ParkingLotHeap {
         self.0.lock().pop()
     }
 
-    fn push_many(&self, tasks: &mut Vec<(u64, Hint)>) {
+    fn push_many(&self, tasks: &mut VecDeque<(u64, Hint)>) {
         let mut heap = self.0.lock();
         tasks.drain(..).for_each(|(task, hint)| heap.push(task, hint));
     }
@@ -146,7 +145,7 @@ impl Queue for StdHeap {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    fn push_many(&self, tasks: &mut Vec<(u64, Hint)>) {
+    fn push_many(&self, tasks: &mut VecDeque<(u64, Hint)>) {
         let mut heap = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.drain(..).for_each(|(task, hint)| heap.push(task, hint));
     }

@@ -1,5 +1,6 @@
 //! The priority queue.
 
+use std::collections::VecDeque;
 use std::hint::black_box;
 
 use queenright_measure::{Case, Contender, Goal, Per, Sampler, Scenario, Side};
@@ -139,7 +140,7 @@ fn filled<Q: Queue>(depth: usize) -> Q {
 fn measure<Q: Queue>(queue: &Q, sampler: &mut Sampler<'_>, work: Work) {
     let worker = || {
         let mut taken = Vec::with_capacity(work.batch);
-        let mut next = Vec::with_capacity(work.batch);
+        let mut next = VecDeque::with_capacity(work.batch);
         // Says how many tasks it moved.
         move |times: u64| {
             let mut moved = 0;

@@ -4,38 +4,73 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use crate::sync::{Thread, current, park, park_timeout};
+use crate::sync::{AtomicBool, Ordering, Thread, current, park, park_timeout};
 
-/// Unparks a thread.
-struct Unpark(Thread);
+/// Wakes a thread that sleeps here.
+///
+/// What it was woken for is kept here, too: whatever the thread does between two looks may park for reasons of its own,
+/// and use up the token that `unpark` has left.
+struct Sleeper {
+    thread: Thread,
+    woken: AtomicBool,
+}
 
-impl Wake for Unpark {
+impl Sleeper {
+    fn of_this_thread() -> Arc<Self> {
+        Arc::new(Sleeper { thread: current(), woken: AtomicBool::new(false) })
+    }
+
+    /// Sleeps until it is woken, or until `deadline`; says which.
+    fn sleep(&self, deadline: Option<Instant>) -> bool {
+        // Acquire pairs with the Release in `wake_by_ref`: who is woken sees what happened before.
+        while !self.woken.swap(false, Ordering::Acquire) {
+            match deadline {
+                None => park(),
+                Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
+                    Some(left) if !left.is_zero() => park_timeout(left),
+                    _ => return false,
+                },
+            }
+        }
+        true
+    }
+}
+
+impl Wake for Sleeper {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
+        // Release pairs with the Acquire in `sleep`.
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 }
 
-fn unparks_this_thread() -> Waker {
-    Waker::from(Arc::new(Unpark(current())))
+type Kept = (Arc<Sleeper>, Waker);
+
+fn new() -> Kept {
+    let sleeper = Sleeper::of_this_thread();
+    (Arc::clone(&sleeper), Waker::from(sleeper))
 }
 
-/// Runs `with` on a waker of this thread, which it keeps for the next time.
+/// Runs `with` on a sleeper of this thread, which it keeps for the next time. A wait inside a wait has one of its own.
 #[cfg(not(any(queenright_loom, queenright_shuttle)))]
-fn with_waker<R>(with: impl FnOnce(&Waker) -> R) -> R {
-    thread_local!(static WAKER: Waker = unparks_this_thread());
+fn with_sleeper<R>(with: impl FnOnce(&Kept) -> R) -> R {
+    use std::cell::Cell;
+    thread_local!(static KEPT: Cell<Option<Kept>> = const { Cell::new(None) });
     // A thread that is being torn down has lost it.
-    let kept = WAKER.try_with(Waker::clone);
-    with(&kept.unwrap_or_else(|_| unparks_this_thread()))
+    let kept = KEPT.try_with(Cell::take).ok().flatten().unwrap_or_else(new);
+    let result = with(&kept);
+    let _torn_down = KEPT.try_with(|cell| cell.set(Some(kept)));
+    result
 }
 
 /// The threads of a model come and go on one thread of the system.
 #[cfg(any(queenright_loom, queenright_shuttle))]
-fn with_waker<R>(with: impl FnOnce(&Waker) -> R) -> R {
-    with(&unparks_this_thread())
+fn with_sleeper<R>(with: impl FnOnce(&Kept) -> R) -> R {
+    with(&new())
 }
 
 /// Polls until there is an answer, and lets the thread sleep in between. `None` when `timeout` has passed.
@@ -45,18 +80,14 @@ pub(crate) fn block_on<A>(
 ) -> Option<A> {
     // A timeout beyond what the clock can name is as good as none.
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    with_waker(|waker| {
+    with_sleeper(|(sleeper, waker)| {
         let mut context = Context::from_waker(waker);
         loop {
             if let Poll::Ready(answer) = poll(&mut context) {
                 return Some(answer);
             }
-            match deadline {
-                None => park(),
-                Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
-                    Some(left) if !left.is_zero() => park_timeout(left),
-                    _ => return None,
-                },
+            if !sleeper.sleep(deadline) {
+                return None;
             }
         }
     })

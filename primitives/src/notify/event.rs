@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::block::block_on;
 use super::waiters::{Registration, Waiters};
+use crate::panics::quietly;
 use crate::sync::{Ordering, fence};
 
 /// Lets threads and tasks wait until something holds that others make true.
@@ -36,13 +37,14 @@ use crate::sync::{Ordering, fence};
 ///
 /// # Which notification
 /// [`notify_one`](Self::notify_one) wakes one of those who wait, for changes that are good for one, where all wait for the same thing.
-/// If the one that was woken gives up, or got what it waited for from somewhere else, another is woken in its place.
-/// [`notify_all`](Self::notify_all) is for everything else. Those who wait have their turns in no particular order, but all have theirs.
+/// If the one that was woken gives up, or got what it waited for from somewhere else, another is woken in its place; so drop a future
+/// that you poll no more, as one that is kept, or forgotten, may keep a notification with it.
+/// [`notify_all`](Self::notify_all) is for everything else. Of those who wait for long each has its turn, some more often than others.
 ///
 /// # Progress and cost
 /// Notifying is lock-free: a fence and a load while nobody waits, else O(places) of the most that ever waited at a time.
-/// To wait, a look without anything else if it holds already. Memory: a place of 128 bytes for each of the most that ever
-/// waited at a time, kept until the event is dropped.
+/// To wait, a look without anything else if it holds already. Memory: places of 128 bytes, 8 for the first who waits, and twice as many
+/// each time that they do not suffice, kept until the event is dropped; and an allocation for each wait.
 pub struct Event(Waiters);
 
 impl Event {
@@ -73,8 +75,8 @@ impl Event {
         self.0.wake_all();
     }
 
-    /// Blocks until `look` finds something. Spurious looks are to be expected: it is called once or twice each time that
-    /// somebody notifies.
+    /// Blocks until `look` finds something. It is called up to three times at the beginning and each time that somebody
+    /// notifies, and should not notify this event itself, which would wake it again and again.
     pub fn wait_until<A>(&self, look: impl FnMut() -> Option<A>) -> A {
         let mut wait = Wait::new(self, look);
         block_on(None, |context| wait.poll(context.waker()))
@@ -152,18 +154,37 @@ impl<'e, F> Wait<'e, F> {
         let called = self.place.was_called();
         if called && let Some(answer) = (self.look)() {
             // This is what it was called for.
-            self.place.leave();
+            self.leave();
             return Poll::Ready(answer);
         }
-        self.place.poll(waker, &mut self.look)
+        let answer = self.place.poll(waker, &mut self.look);
+        if answer.is_ready() {
+            // At once, as the future may live on: a notification would go to one who waits no more.
+            self.leave_and_pass_on();
+        }
+        answer
+    }
+
+    /// Gives the place up, and says whether it was called. A waker that panics when it is dropped may not take the call, or
+    /// the answer, with it.
+    fn leave(&mut self) -> bool {
+        let (called, wakers) = self.place.leave();
+        wakers.into_iter().flatten().for_each(|waker| {
+            quietly(|| drop(waker));
+        });
+        called
+    }
+
+    fn leave_and_pass_on(&mut self) {
+        if self.leave() {
+            quietly(|| self.event.notify_one());
+        }
     }
 }
 
 impl<F> Drop for Wait<'_, F> {
     fn drop(&mut self) {
-        if self.place.leave() {
-            self.event.notify_one();
-        }
+        self.leave_and_pass_on();
     }
 }
 

@@ -95,6 +95,12 @@ impl Line {
         self.places.iter().filter(|spot| spot.waker.is_some()).count()
     }
 
+    /// How many places there are, taken or not.
+    #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
+    pub(crate) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     /// Takes one out of the line, if it stands there.
     fn unlink(&mut self, place: usize) -> Option<Waker> {
         let spot = &mut self.places[place];

@@ -5,12 +5,14 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::block::block_on;
 use crate::lock::ShortLock;
+use crate::panics::{go_on, keep_first};
 use crate::sync::Arc;
 
 /// A pair through which exactly one value travels.
@@ -45,9 +47,11 @@ impl<T> Shared<T> {
             slot.state = state;
             slot.waker.take()
         });
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        // The sender may be dropped by a panic already.
+        let wake = || waker.into_iter().for_each(Waker::wake);
+        let mut panic = None;
+        keep_first(&mut panic, catch_unwind(AssertUnwindSafe(wake)));
+        go_on(panic);
     }
 }
 
@@ -72,6 +76,9 @@ pub struct Sender<T> {
 
 impl<T> Sender<T> {
     /// Hands the value over. If the receiver is gone, the value is dropped with the pair.
+    ///
+    /// # Panics
+    /// If the waker of the receiver does, which has the value by then.
     pub fn send(mut self, value: T) {
         if let Some(shared) = self.shared.take() {
             shared.finish(State::Full(value));

@@ -74,7 +74,8 @@ impl Waiters {
     fn wake_next(&self) {
         // As in `wake_each`.
         fence(Ordering::SeqCst);
-        // Relaxed: any number will do.
+        // Relaxed: any number will do. Slots that are added meanwhile may be passed over: who waits there has added them,
+        // and looks again after that.
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.iter().count().max(1);
         let from_there = self.slots.iter().skip(turn).chain(self.slots.iter().take(turn));
         let waker = from_there.into_iter().find_map(|slot| self.take(slot));
@@ -173,19 +174,17 @@ impl Registration<'_> {
         self.place.as_ref().is_some_and(|(slot, _)| !slot.has_left())
     }
 
-    /// Gives the place up, and says whether somebody has taken the waker to wake it.
-    pub(crate) fn leave(&mut self) -> bool {
-        let Some((slot, kept)) = self.place.take() else { return false };
+    /// Gives the place up. Says whether somebody has taken the waker to wake it, and gives what is to be dropped.
+    pub(crate) fn leave(&mut self) -> (bool, [Option<Waker>; 2]) {
+        let Some((slot, kept)) = self.place.take() else { return (false, [None, None]) };
         let left = self.waiters.take(slot);
         slot.give_back();
-        let called = left.is_none();
-        drop_each([Some(kept), left.map(|waker| *waker)]);
-        called
+        (left.is_none(), [Some(kept), left.map(|waker| *waker)])
     }
 }
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        self.leave();
+        drop_each(self.leave().1);
     }
 }

@@ -40,7 +40,7 @@ impl Heap {
         Heap(turned)
     }
 
-    /// Keeps what `keep` turns into another number; the order of those must be the same. O(n).
+    /// Keeps what `keep` turns into another number; the order of those must be the same. O(n log n).
     pub(super) fn renumber(&mut self, mut keep: impl FnMut(u128) -> Option<u128>) {
         let mut kept: Vec<u128> = self.0.iter().filter_map(|&number| keep(number)).collect();
         // In order, they are a heap.

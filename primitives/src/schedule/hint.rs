@@ -74,7 +74,8 @@ impl Hint {
     }
 
     /// To be done by `deadline`, in whatever unit and from whatever zero the caller counts time; all tasks of a queue must do
-    /// so alike. A deadline after [`LATEST`](Self::LATEST) counts as that one.
+    /// so alike. A deadline after [`LATEST`](Self::LATEST) counts as that one: milliseconds since 1970 fit, microseconds since
+    /// 1970 do not, and would all be equal. Count those from the start of the program.
     #[must_use]
     pub const fn with_deadline(self, deadline: u64) -> Hint {
         let deadline = if deadline > Hint::LATEST { Hint::LATEST } else { deadline };

@@ -29,8 +29,8 @@ struct Arrived<T> {
     task: Option<T>,
 }
 
-/// What the heap and the window may hold beside twice what is alive.
-const SLACK: usize = 64;
+/// What the heap and the window may hold beside twice what is alive. Little in tests, which then get to tidying up.
+const SLACK: usize = if cfg!(test) { 2 } else { 64 };
 
 fn entry(key: u64, place: u64) -> u128 {
     u128::from(key) << 64 | u128::from(place)
@@ -69,7 +69,6 @@ impl<T> Keyed<T> {
     /// Adds a task; `arrival` is higher than that of all before it. O(log n) amortised.
     #[inline(never)]
     pub(super) fn push(&mut self, key: u64, arrival: u64, task: T) {
-        self.tidy();
         let entry = entry(key, self.base + self.window.len() as u64);
         self.window.push_back(Arrived { arrival, task: Some(task) });
         self.heap.push(entry);
@@ -91,15 +90,21 @@ impl<T> Keyed<T> {
         self.take(self.base)
     }
 
-    /// The largest key. O(n) the first time.
+    /// The largest key. O(n log n) the first time.
     pub(super) fn last_key(&mut self) -> Option<u64> {
         self.last_first().first().map(|turned| key_of(!turned))
     }
 
-    /// The task with the largest key, and of those the last that came. O(log n) amortised, O(n) the first time.
+    /// The task with the largest key, and of those the last that came. O(log n) amortised, O(n log n) the first time.
     pub(super) fn pop_last(&mut self) -> Option<T> {
         let last = self.last_first().pop()?;
         self.take(place_of(!last))
+    }
+
+    /// Takes all, in no particular order.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = T> {
+        self.len = 0;
+        self.window.drain(..).filter_map(|arrived| arrived.task)
     }
 
     fn last_first(&mut self) -> &mut Heap {
@@ -122,15 +127,14 @@ impl<T> Keyed<T> {
         while self.heap.first().is_some_and(|entry| !is_here(&self.window, self.base, entry)) {
             self.heap.pop();
         }
+        self.tidy();
         Some(task)
     }
 
     /// Closes the gaps of the window and forgets the entries of tasks that are gone, once they are more than half.
     #[inline]
     fn tidy(&mut self) {
-        let most = 2 * self.len + SLACK;
-        let last_first = self.last_first.as_ref().map_or(0, Heap::len);
-        if self.window.len().max(self.heap.len()).max(last_first) > most {
+        if !self.is_tidy() {
             self.close_gaps();
         }
     }
@@ -157,11 +161,10 @@ impl<T> Keyed<T> {
     }
 
     /// Whether the window and the heaps are as small as promised.
-    #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
+    #[inline]
     pub(super) fn is_tidy(&self) -> bool {
         let last_first = self.last_first.as_ref().map_or(0, Heap::len);
-        // A removal makes `len` smaller before the next push tidies.
-        self.window.len().max(self.heap.len()).max(last_first) <= 4 * self.len + 4 * SLACK
+        self.window.len().max(self.heap.len()).max(last_first) <= 2 * self.len + SLACK
     }
 }
 

@@ -1,13 +1,16 @@
 //! The queue itself.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::task::Waker;
 use std::time::Duration;
 
-use super::state::{Side, State};
-use super::waiting::{Recv, RecvMany, Send, Waiting, wake};
+use super::state::{Moved, NeedsSpace, Side, State};
+use super::waiting::{Recv, RecvMany, SendTask, Waiting};
 use super::{Class, Hint, PopError, PushError};
 use crate::lock::ShortLock;
 use crate::notify::block_on;
+use crate::panics::quietly;
 
 /// A bounded queue by urgency; the [module page](super) states its order and its bounds.
 ///
@@ -48,7 +51,9 @@ impl<T> PriorityQueue<T> {
     #[inline]
     pub fn try_push(&self, task: T, hint: impl Into<Hint>) -> Result<(), PushError<T>> {
         let hint = hint.into();
-        self.state.with(|state| state.push(task, hint)).map(wake)
+        let called = self.state.with(|state| state.push(task, hint))?;
+        self.wake_consumer(called);
+        Ok(())
     }
 
     /// Adds a task, and waits while there is no room.
@@ -94,35 +99,42 @@ impl<T> PriorityQueue<T> {
 
     /// Adds a task, if there is room; if there is none, in place of the least urgent of those queued, and of those the
     /// newest: of its own class if that has reached its limit, else of all. Gives the one that had to go: this one, if all
-    /// others are before it. O(log n); O(n) the first time that a task with more than a class may have to go.
+    /// others are before it. O(log n), and O(n log n) the first time in a class that has tasks with more than a class, which keeps
+    /// those in a second order from then on.
     ///
     /// # Errors
     /// [`PushError::Closed`] gives the task back; `Full` never comes from here.
     pub fn force_push(&self, task: T, hint: impl Into<Hint>) -> Result<Option<T>, PushError<T>> {
         let hint = hint.into();
         let (displaced, called) = self.state.with(|state| state.force_push(task, hint))?;
-        wake(called);
+        self.wake_consumer(called);
         Ok(displaced)
     }
 
-    /// Moves tasks into the queue, from the first to the one before the first for which there is no room, and says how
-    /// many. None, if the queue is closed.
-    pub fn try_push_many(&self, tasks: &mut Vec<(T, Hint)>) -> usize {
-        let pushed = self.state.with(|state| state.push_many(tasks));
-        self.wake_many(pushed, Side::Consumers)
+    /// Moves tasks into the queue at one go, from the front up to the first for which there is no room, and says how many.
+    /// O(batch) under the lock.
+    ///
+    /// # Errors
+    /// [`PushError::Closed`] if the queue is closed; none was moved.
+    pub fn try_push_many(&self, tasks: &mut VecDeque<(T, Hint)>) -> Result<usize, PushError<()>> {
+        let moved = self.state.with(|state| state.push_many(tasks))?;
+        for _ in 0..moved.to_call {
+            let Some(called) = self.state.with(State::call_consumer) else { break };
+            self.wake_consumer(Some(called));
+        }
+        Ok(moved.count)
     }
 
-    /// Moves all of these tasks into the queue, in their order, and waits while there is no room.
+    /// Moves all of these tasks into the queue, in their order, and waits while there is no room; other threads' tasks may
+    /// come in between.
     ///
     /// # Errors
     /// [`PushError::Closed`] gives the first back that was not queued; the others are left in `tasks`.
-    pub fn push_many(&self, tasks: &mut Vec<(T, Hint)>) -> Result<(), PushError<T>> {
+    pub fn push_many(&self, tasks: &mut VecDeque<(T, Hint)>) -> Result<(), PushError<T>> {
         loop {
-            self.try_push_many(tasks);
-            if tasks.is_empty() {
-                return Ok(());
-            }
-            let (task, hint) = tasks.remove(0);
+            // A queue that is closed says so to the next one.
+            let _moved = self.try_push_many(tasks);
+            let Some((task, hint)) = tasks.pop_front() else { return Ok(()) };
             self.push(task, hint)?;
         }
     }
@@ -134,17 +146,17 @@ impl<T> PriorityQueue<T> {
     ///
     /// # Cancel safety
     /// Dropped before it is done, the future drops the task, which was not queued. Its turn goes to the next who waits.
-    pub fn send(&self, task: T, hint: impl Into<Hint>) -> Send<'_, T> {
+    pub fn send(&self, task: T, hint: impl Into<Hint>) -> SendTask<'_, T> {
         let hint = hint.into();
         let waiting = Waiting::new(self, Side::Producers(hint.class()));
-        Send { waiting, task: Some(task), hint }
+        SendTask { waiting, task: Some(task), hint }
     }
 
     /// The next task, or `None` when the queue is empty now. O(1) if its hint is a class alone, else O(log n).
     #[inline]
     pub fn try_pop(&self) -> Option<T> {
         let (task, called) = self.state.with(State::pop)?;
-        wake(called);
+        self.wake_producer(called);
         Some(task)
     }
 
@@ -170,11 +182,15 @@ impl<T> PriorityQueue<T> {
         popped.ok_or(PopError::TimedOut)?.ok_or(PopError::Closed)
     }
 
-    /// Moves up to `most` tasks to `out`, in order and at one go, and says how many.
+    /// Moves up to `most` tasks to `out`, in order and at one go, and says how many: fewer only if there were no more.
+    /// O(batch) under the lock.
     pub fn try_pop_many(&self, out: &mut Vec<T>, most: usize) -> usize {
-        self.make_space(out, most);
-        let moved = self.state.with(|state| state.pop_many(out, most));
-        self.wake_many(moved, Side::Producers(Class::default()))
+        loop {
+            match self.state.with(|state| state.pop_many(out, most)) {
+                Ok(moved) => return self.wake_producers(moved),
+                Err(NeedsSpace(count)) => out.reserve(count),
+            }
+        }
     }
 
     /// Waits for at least one task, then moves up to `most` of them to `out`, in order and at one go. The number moved is 0
@@ -248,7 +264,8 @@ impl<T> PriorityQueue<T> {
     pub fn close(&self) {
         self.state.with(State::close);
         while let Some(called) = self.state.with(State::call_any) {
-            wake(Some(called));
+            // Whether its waker panics or not, the next one is called.
+            quietly(|| called.wake());
         }
     }
 
@@ -287,19 +304,45 @@ impl<T> PriorityQueue<T> {
         self.state.with(|state| state.limit_of(class))
     }
 
-    /// After so many tasks were moved wakes as many on one side, if any are to be woken and can go. Gives the number moved.
-    pub(super) fn wake_many(&self, (moved, any): (usize, bool), side: Side) -> usize {
-        for _ in 0..if any { moved } else { 0 } {
-            let Some(called) = self.state.with(|state| state.call(side)) else { break };
-            wake(Some(called));
-        }
-        moved
+    /// Wakes a consumer that was called.
+    #[inline]
+    pub(super) fn wake_consumer(&self, called: Option<Waker>) {
+        self.wake(called, Side::Consumers);
     }
 
-    /// Makes space for what is there to be moved, so that nobody allocates under the lock.
-    pub(super) fn make_space(&self, out: &mut Vec<T>, most: usize) {
-        if most > out.capacity() - out.len() {
-            out.reserve(self.len().clamp(1, most));
+    /// Wakes a producer that was called.
+    #[inline]
+    pub(super) fn wake_producer(&self, called: Option<Waker>) {
+        if called.is_some() {
+            self.wake_next(called, State::call_producer);
+        }
+    }
+
+    /// Wakes as many producers as a batch has made room for, and says how many tasks it moved.
+    pub(super) fn wake_producers(&self, moved: Moved) -> usize {
+        for _ in 0..moved.to_call {
+            let Some(called) = self.state.with(State::call_producer) else { break };
+            self.wake_producer(Some(called));
+        }
+        moved.count
+    }
+
+    /// Wakes somebody on this side that was called.
+    #[inline]
+    pub(super) fn wake(&self, called: Option<Waker>, side: Side) {
+        if called.is_some() {
+            self.wake_next(called, |state| state.call(side));
+        }
+    }
+
+    /// A waker that panics has told the panic hook, and may not take the turn with it, or a task that the caller has in
+    /// its hands: the next one is called.
+    #[cold]
+    fn wake_next(&self, mut called: Option<Waker>, next: impl Fn(&mut State<T>) -> Option<Waker>) {
+        while let Some(waker) = called
+            && !quietly(|| waker.wake())
+        {
+            called = self.state.with(&next);
         }
     }
 }

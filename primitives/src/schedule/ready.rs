@@ -4,14 +4,13 @@ use std::collections::VecDeque;
 
 use super::keyed::Keyed;
 use super::{Class, Hint};
+use crate::panics::drop_each;
 
 const CLASSES: usize = Class::ALL.len();
 
 /// The tasks that wait to be taken.
 ///
-/// The n-th task that came (counted from 0) is overdue as soon as n + `patience` have gone. While there is an overdue one, the
-/// oldest goes next; so by induction each has gone as number n + `patience` at the latest, and at most `patience` that came
-/// after it have gone before it.
+/// The n-th task that came is overdue as soon as n + `patience` have gone; the module page has the proof of the bound.
 #[derive(Debug)]
 pub(super) struct Ready<T> {
     lanes: [Lane<T>; CLASSES],
@@ -65,7 +64,7 @@ impl<T> Lane<T> {
         }
     }
 
-    /// The largest key. O(n) the first time.
+    /// The largest key. O(n log n) the first time.
     fn last_key(&mut self, class: Class) -> Option<u64> {
         let plain = (!self.plain.is_empty()).then(|| plain_key(class));
         self.keyed.last_key().max(plain)
@@ -76,6 +75,11 @@ impl<T> Lane<T> {
             Some(key) if self.plain.is_empty() || key > plain_key(class) => self.keyed.pop_last(),
             _ => self.plain.pop_back().map(|(_, task)| task),
         }
+    }
+
+    /// All of them, in no particular order.
+    fn drain(&mut self) -> impl Iterator<Item = T> {
+        self.plain.drain(..).map(|(_, task)| task).chain(self.keyed.drain())
     }
 
     /// When its oldest came.
@@ -91,6 +95,13 @@ impl<T> Lane<T> {
             }
             _ => self.keyed.pop_oldest(),
         }
+    }
+}
+
+impl<T> Drop for Ready<T> {
+    fn drop(&mut self) {
+        // Whatever the drop of one of them does, the others are dropped.
+        drop_each(self.lanes.iter_mut().flat_map(Lane::drain));
     }
 }
 
@@ -153,14 +164,14 @@ impl<T> Ready<T> {
         (self.gone >= self.none_overdue_before).then_some(class)
     }
 
-    /// The key of the last in order, of `class` or of all. O(n) the first time.
+    /// The key of the last in order, of `class` or of all. O(n log n) the first time.
     pub(super) fn last_key(&mut self, class: Option<Class>) -> Option<u64> {
         let class = self.last_class(class)?;
         self.lanes[class].last_key(Class::ALL[class])
     }
 
     /// Takes the last in order, of `class` or of all: the one that came last among the least urgent. O(log n)
-    /// amortised, O(n) the first time.
+    /// amortised, O(n log n) the first time.
     pub(super) fn pop_last(&mut self, class: Option<Class>) -> Option<T> {
         let class = self.last_class(class)?;
         self.take(class, Lane::pop_last)

@@ -1,5 +1,6 @@
 //! What the queue guards with its lock: the tasks, who waits for one, and who waits for room.
 
+use std::collections::VecDeque;
 use std::task::Waker;
 
 use super::ready::Ready;
@@ -14,6 +15,18 @@ pub(super) enum Side {
     Consumers,
     Producers(Class),
 }
+
+/// What a batch has moved.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
+    pub(super) count: usize,
+    /// How many on the other side are to be called, if they can go.
+    pub(super) to_call: usize,
+}
+
+/// A batch was not taken, as there is no space for so many tasks: nobody allocates for it under the lock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NeedsSpace(pub(super) usize);
 
 /// The tasks and those who wait.
 ///
@@ -90,24 +103,22 @@ impl<T> State<T> {
         Ok(self.consumers.call())
     }
 
-    /// Adds the tasks before the first for which there is no room. Says how many, and whether somebody may have to be
-    /// called.
-    pub(super) fn push_many(&mut self, tasks: &mut Vec<(T, Hint)>) -> (usize, bool) {
+    /// Adds the tasks before the first for which there is no room.
+    pub(super) fn push_many(
+        &mut self,
+        tasks: &mut VecDeque<(T, Hint)>,
+    ) -> Result<Moved, PushError<()>> {
         if self.closed {
-            return (0, false);
+            return Err(PushError::Closed(()));
         }
-        let mut room: [usize; CLASSES] =
-            Class::ALL.map(|class| self.limit_of(class).saturating_sub(self.ready.len_of(class)));
-        let mut fits = |(_, hint): &(T, Hint)| {
-            let left = &mut room[hint.class().index()];
-            let fits = *left > 0;
-            *left -= usize::from(fits);
-            fits
-        };
-        let room_in_all = self.capacity - self.ready.len();
-        let count = tasks.iter().take(room_in_all).take_while(|task| fits(task)).count();
-        tasks.drain(..count).for_each(|(task, hint)| self.ready.push(task, hint));
-        (count, !self.consumers.is_empty())
+        let mut count = 0;
+        while tasks.front().is_some_and(|(_, hint)| self.has_room(hint.class())) {
+            let Some((task, hint)) = tasks.pop_front() else { break };
+            self.ready.push(task, hint);
+            count += 1;
+        }
+        let to_call = if self.consumers.is_empty() { 0 } else { count };
+        Ok(Moved { count, to_call })
     }
 
     /// Adds a task; if there is no room, in place of the last of those that share the room, which may be itself.
@@ -140,26 +151,32 @@ impl<T> State<T> {
         Some((task, woken))
     }
 
-    /// Moves as many tasks to `out` as it has space for, up to `most`. Says how many, and whether somebody may have
-    /// to be called.
-    pub(super) fn pop_many(&mut self, out: &mut Vec<T>, most: usize) -> (usize, bool) {
-        let count = most.min(self.ready.len()).min(out.capacity() - out.len());
+    /// Moves up to `most` tasks to `out`, if that has space for all that are there.
+    pub(super) fn pop_many(&mut self, out: &mut Vec<T>, most: usize) -> Result<Moved, NeedsSpace> {
+        let count = most.min(self.ready.len());
+        if count > out.capacity() - out.len() {
+            return Err(NeedsSpace(count));
+        }
         out.extend((0..count).map_while(|_| self.ready.pop()));
-        (count, self.room_wanted)
+        Ok(Moved { count, to_call: if self.room_wanted { count } else { 0 } })
     }
 
     /// Calls the next on this side who can go: a consumer if there is a task, a producer of any class if there is room.
     pub(super) fn call(&mut self, side: Side) -> Option<Waker> {
         match side {
-            Side::Consumers if self.ready.len() > 0 => self.consumers.call(),
-            Side::Consumers => None,
+            Side::Consumers => self.call_consumer(),
             Side::Producers(_) => self.call_producer(),
         }
     }
 
+    /// The first, if there is a task.
+    pub(super) fn call_consumer(&mut self) -> Option<Waker> {
+        if self.ready.len() > 0 { self.consumers.call() } else { None }
+    }
+
     /// Of those who have room the first of the most urgent class.
     #[cold]
-    fn call_producer(&mut self) -> Option<Waker> {
+    pub(super) fn call_producer(&mut self) -> Option<Waker> {
         self.room_wanted = self.producers.iter().any(|line| !line.is_empty());
         let can_go =
             |class: &Class| !self.producers[class.index()].is_empty() && self.has_room(*class);
@@ -176,16 +193,26 @@ impl<T> State<T> {
     pub(super) fn line(&mut self, side: Side) -> &mut Line {
         match side {
             Side::Consumers => &mut self.consumers,
-            Side::Producers(class) => {
-                self.room_wanted = true;
-                &mut self.producers[class.index()]
-            }
+            Side::Producers(class) => &mut self.producers[class.index()],
         }
+    }
+
+    /// The line in which somebody is about to stand.
+    pub(super) fn line_to_stand_in(&mut self, side: Side) -> &mut Line {
+        if let Side::Producers(_) = side {
+            self.room_wanted = true;
+        }
+        self.line(side)
     }
 
     #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
     pub(super) fn waiting(&self) -> usize {
         let lines = std::iter::once(&self.consumers).chain(&self.producers);
         lines.map(Line::standing).sum()
+    }
+
+    #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
+    pub(super) fn places(&self) -> usize {
+        self.consumers.places()
     }
 }

@@ -1,31 +1,14 @@
 //! How a thread or a task waits for its turn at the queue.
 
+use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use super::state::{Side, State};
-use super::{Class, Hint, PriorityQueue, PushError};
+use super::state::{Moved, NeedsSpace, Side, State};
+use super::{Hint, PriorityQueue, PushError};
 use crate::notify::Place;
-use crate::panics::drop_each;
-
-/// Wakes somebody whom the queue has called. A waker that panics has told the panic hook so; the caller's own call has
-/// succeeded, and goes on.
-#[inline]
-pub(super) fn wake(called: Option<Waker>) {
-    if let Some(waker) = called {
-        wake_now(waker);
-    }
-}
-
-#[cold]
-fn wake_now(waker: Waker) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-        // What a panic carries may panic when it is dropped.
-        std::mem::forget(panic);
-    }
-}
+use crate::panics::quietly;
 
 /// Somebody who waits. Dropped, it waits no longer, and lets the next one go if it was called already.
 pub(super) struct Waiting<'q, T> {
@@ -57,7 +40,7 @@ impl<'q, T> Waiting<'q, T> {
             None if self.waits_with(state, waker) => (Step::Waits, None),
             None => (Step::NeedsWaker, None),
         });
-        drop(mine);
+        drop_quietly(mine);
         match step {
             Step::Done(answer) => Poll::Ready(answer),
             Step::Waits => Poll::Pending,
@@ -78,8 +61,8 @@ impl<'q, T> Waiting<'q, T> {
                 (Poll::Pending, [old, None], next)
             }
         });
-        wake(next);
-        drop_each(unused);
+        self.queue.wake(next, self.side);
+        unused.into_iter().for_each(drop_quietly);
         answer
     }
 
@@ -91,7 +74,7 @@ impl<'q, T> Waiting<'q, T> {
         });
         popped.map(|popped| {
             popped.map(|(task, called)| {
-                wake(called);
+                self.queue.wake_producer(called);
                 task
             })
         })
@@ -107,12 +90,17 @@ impl<'q, T> Waiting<'q, T> {
         if most == 0 {
             return Poll::Ready(0);
         }
-        self.queue.make_space(out, most);
-        let moved = self.poll(waker, |state| match state.pop_many(out, most) {
-            (0, _) => state.is_closed().then_some((0, false)),
-            moved => Some(moved),
-        });
-        moved.map(|moved| self.queue.wake_many(moved, Side::Producers(Class::default())))
+        loop {
+            let moved = self.poll(waker, |state| match state.pop_many(out, most) {
+                Ok(Moved { count: 0, .. }) if !state.is_closed() => None,
+                done => Some(done),
+            });
+            match moved {
+                Poll::Ready(Ok(moved)) => return Poll::Ready(self.queue.wake_producers(moved)),
+                Poll::Ready(Err(NeedsSpace(count))) => out.reserve(count),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
     }
 
     /// Queues the task, or takes it back once the queue is closed.
@@ -126,7 +114,7 @@ impl<'q, T> Waiting<'q, T> {
         hint: Hint,
     ) -> Poll<Result<(), PushError<T>>> {
         let pushed = self.poll(waker, |state| {
-            match state.push(task.take().expect("a task that was not queued yet"), hint) {
+            match state.push(task.take().expect("not polled after it has finished"), hint) {
                 Err(PushError::Full(full)) => {
                     *task = Some(full);
                     None
@@ -134,7 +122,7 @@ impl<'q, T> Waiting<'q, T> {
                 done => Some(done),
             }
         });
-        pushed.map(|pushed| pushed.map(wake))
+        pushed.map(|pushed| pushed.map(|called| self.queue.wake_consumer(called)))
     }
 
     fn waits_with(&self, state: &mut State<T>, waker: &Waker) -> bool {
@@ -144,7 +132,7 @@ impl<'q, T> Waiting<'q, T> {
 
     /// Waits, or waits on, with this waker. Gives the old one, and who is to be woken in place of this one.
     fn stay(&mut self, state: &mut State<T>, waker: Waker) -> (Option<Waker>, Option<Waker>) {
-        let line = state.line(self.side);
+        let line = state.line_to_stand_in(self.side);
         let Some(place) = &self.place else {
             self.place = Some(line.join(waker));
             return (None, None);
@@ -170,8 +158,15 @@ impl<T> Drop for Waiting<'_, T> {
             let next = if mine.is_none() { state.call(self.side) } else { None };
             (mine, next)
         });
-        wake(next);
-        drop(mine);
+        self.queue.wake(next, self.side);
+        drop_quietly(mine);
+    }
+}
+
+/// Drops a waker, which is the caller's code. A panic has been reported, and may not take a task with it.
+fn drop_quietly(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        quietly(|| drop(waker));
     }
 }
 
@@ -206,16 +201,16 @@ impl<T> Future for RecvMany<'_, '_, T> {
 
 /// The future of [`PriorityQueue::send`].
 #[must_use = "futures do nothing unless they are awaited"]
-pub struct Send<'q, T> {
+pub struct SendTask<'q, T> {
     pub(super) waiting: Waiting<'q, T>,
     pub(super) task: Option<T>,
     pub(super) hint: Hint,
 }
 
 // The task is moved out of the future and never pinned.
-impl<T> Unpin for Send<'_, T> {}
+impl<T> Unpin for SendTask<'_, T> {}
 
-impl<T> Future for Send<'_, T> {
+impl<T> Future for SendTask<'_, T> {
     type Output = Result<(), PushError<T>>;
 
     /// # Panics
@@ -223,5 +218,23 @@ impl<T> Future for Send<'_, T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         this.waiting.poll_push(context.waker(), &mut this.task, this.hint)
+    }
+}
+
+impl<T> fmt::Debug for Recv<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recv").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for RecvMany<'_, '_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecvMany").field("most", &self.most).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for SendTask<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendTask").field("hint", &self.hint).finish_non_exhaustive()
     }
 }

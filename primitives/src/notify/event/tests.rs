@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use super::*;
-use crate::testing::{counting_waker, panicking_waker, poll};
+use crate::testing::{counting_waker, panicking_waker, poll, waker_with_drop};
 
 fn never() -> Option<()> {
     None
@@ -44,7 +44,7 @@ fn notify_one_wakes_each_in_turn() {
 }
 
 #[test]
-fn no_place_is_woken_more_often_than_the_others_while_all_wait() {
+fn each_has_its_turn_while_all_wait() {
     let event = Event::new();
     let wakers: Vec<_> = (0..4).map(|_| counting_waker()).collect();
     let mut waits: Vec<_> = (0..4).map(|_| event.until(never)).collect();
@@ -73,6 +73,76 @@ fn a_notification_that_is_not_used_goes_to_another() {
         drop(other)
     }
     assert_eq!((first_wakes(), second_wakes()), (1, 1));
+}
+
+#[test]
+fn a_finished_future_that_lives_on_takes_no_notification() {
+    let event = Event::new();
+    let permits = AtomicU32::new(0);
+    let take = || {
+        permits.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok()
+    };
+    let ((first, _), (second, second_wakes)) = (counting_waker(), counting_waker());
+    let (mut waits, mut finished) = (event.until(take), event.until(take));
+    assert!(poll(&mut finished, &first).is_pending());
+    assert!(poll(&mut waits, &second).is_pending());
+    // Polled for another reason, and kept.
+    permits.fetch_add(1, Ordering::Relaxed);
+    assert!(poll(&mut finished, &first).is_ready());
+    permits.fetch_add(1, Ordering::Relaxed);
+    event.notify_one();
+    assert_eq!(second_wakes(), 1);
+    assert!(poll(&mut waits, &second).is_ready());
+    drop(finished);
+}
+
+#[test]
+fn a_look_that_parks_the_thread_uses_up_no_notification() {
+    let (event, holds) = (Event::new(), std::cell::Cell::new(false));
+    let mut looks = 0;
+    let woken = event.wait_until_timeout(Duration::from_secs(60), || {
+        let held = holds.get();
+        looks += 1;
+        if looks == 2 {
+            // After the waker was left: notified, and the token gone.
+            holds.set(true);
+            event.notify_one();
+            thread::park();
+        }
+        held.then_some(())
+    });
+    assert_eq!(woken, Some(()));
+}
+
+#[test]
+fn a_waker_that_panics_when_it_is_dropped_takes_no_notification_with_it() {
+    let event = Event::new();
+    let mut gives_up = event.until(never);
+    let panics = waker_with_drop(|| panic!("as it was told"));
+    assert!(poll(&mut gives_up, &panics).is_pending());
+    drop(panics);
+    event.notify_one();
+    let (waker, wakes) = counting_waker();
+    let mut waits = event.until(never);
+    assert!(poll(&mut waits, &waker).is_pending());
+    drop(gives_up);
+    assert_eq!(wakes(), 1);
+}
+
+#[test]
+fn a_future_dropped_by_a_panic_passes_its_notification_to_whoever_panics() {
+    let event = Event::new();
+    let mut waits = event.until(never);
+    assert!(poll(&mut waits, &panicking_waker()).is_pending());
+    let panics = AssertUnwindSafe(|| {
+        let mut first = event.until(never);
+        assert!(poll(&mut first, Waker::noop()).is_pending());
+        event.notify_all();
+        assert!(poll(&mut waits, &panicking_waker()).is_pending());
+        panic!("as it was told");
+    });
+    // Without an abort.
+    assert!(catch_unwind(panics).is_err());
 }
 
 #[test]

@@ -73,8 +73,8 @@ fn a_full_queue_gives_the_task_back() {
     queue.close();
     assert_eq!(queue.push('c', Class::Critical), Err(PushError::Closed('c')));
     assert_eq!(queue.force_push('c', Class::Critical), Err(PushError::Closed('c')));
-    let mut more = vec![('d', Hint::default())];
-    assert_eq!(queue.try_push_many(&mut more), 0);
+    let mut more = [('d', Hint::default())].into();
+    assert_eq!(queue.try_push_many(&mut more), Err(PushError::Closed(())));
     assert_eq!(queue.push_many(&mut more), Err(PushError::Closed('d')));
     assert_eq!(queue.pop(), Some('a'));
     assert_eq!(queue.pop(), None);
@@ -90,8 +90,8 @@ fn a_class_at_its_limit_is_full_and_the_others_are_not() {
     assert_eq!(queue.try_push(3, Class::Background), Err(PushError::Full(3)));
     assert_eq!(queue.force_push(3, Class::Background), Ok(Some(3)));
     queue.try_push(4, Class::High).unwrap();
-    let mut more = [5, 6, 7].map(|task| (task, Class::High.into())).to_vec();
-    assert_eq!(queue.try_push_many(&mut more), 2, "four in all");
+    let mut more = [5, 6, 7].map(|task| (task, Class::High.into())).into();
+    assert_eq!(queue.try_push_many(&mut more), Ok(2), "four in all");
     assert_eq!(more, [(7, Class::High.into())]);
     assert_eq!(drained(&queue), [4, 5, 6, 1]);
 }

@@ -44,9 +44,67 @@ fn each_task_wakes_one_consumer_in_the_order_in_which_they_came() {
     }
     assert_eq!(poll(&mut consumers[1], &wakers[1].0), Poll::Ready(Some(1)));
     assert_eq!(poll(&mut consumers[0], &wakers[0].0), Poll::Ready(Some(2)));
-    let mut batch = [3, 4].map(|task| (task, Class::Low.into())).to_vec();
-    assert_eq!(queue.try_push_many(&mut batch), 2);
+    let mut batch = [3, 4].map(|task| (task, Class::Low.into())).into();
+    assert_eq!(queue.try_push_many(&mut batch), Ok(2));
     assert_eq!(wakes(), [1, 1, 1]);
+}
+
+#[test]
+fn a_batch_wakes_as_many_as_it_has_tasks() {
+    let queue = PriorityQueue::bounded(4, 1);
+    let wakers: Vec<_> = (0..4).map(|_| counting_waker()).collect();
+    let mut consumers: Vec<_> = (0..4).map(|_| queue.recv()).collect();
+    for (consumer, (waker, _)) in consumers.iter_mut().zip(&wakers) {
+        assert!(poll(consumer, waker).is_pending());
+    }
+    let mut batch = [1, 2].map(|task| (task, Class::Low.into())).into();
+    assert_eq!(queue.try_push_many(&mut batch), Ok(2));
+    assert_eq!(wakers.iter().map(|(_, wakes)| wakes()).collect::<Vec<_>>(), [1, 1, 0, 0]);
+}
+
+#[test]
+fn who_was_woken_in_vain_stands_first_again() {
+    let queue = PriorityQueue::bounded(4, 1);
+    let ((first, first_wakes), (second, second_wakes)) = (counting_waker(), counting_waker());
+    let (mut one, mut other) = (queue.recv(), queue.recv());
+    assert!(poll(&mut one, &first).is_pending());
+    assert!(poll(&mut other, &second).is_pending());
+    queue.try_push(1, Class::Normal).unwrap();
+    assert_eq!(queue.try_pop(), Some(1));
+    assert!(poll(&mut one, &first).is_pending());
+    queue.try_push(2, Class::Normal).unwrap();
+    assert_eq!((first_wakes(), second_wakes()), (2, 0));
+}
+
+#[test]
+fn places_in_the_line_are_used_again() {
+    let queue = PriorityQueue::<()>::bounded(1, 1);
+    for _ in 0..100 {
+        assert_eq!(queue.pop_timeout(Duration::ZERO), Err(PopError::TimedOut));
+    }
+    assert_eq!(queue.state.with(|state| state.places()), 1);
+}
+
+#[test]
+fn a_batch_moves_all_that_is_there_or_asked_for() {
+    let queue = PriorityQueue::bounded(100, 1);
+    (0..100).for_each(|task| queue.try_push(task, Class::Normal).unwrap());
+    let mut out = Vec::new();
+    assert_eq!(queue.try_pop_many(&mut out, 60), 60);
+    assert_eq!(queue.try_pop_many(&mut out, usize::MAX), 40);
+    assert_eq!(out, (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn queue_and_futures_go_from_thread_to_thread() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    fn sent<T: Send>(_: &T) {}
+    let queue = PriorityQueue::<std::cell::Cell<u32>>::bounded(1, 1);
+    shared(&queue);
+    sent(&queue.recv());
+    sent(&queue.send(std::cell::Cell::new(1), Class::Normal));
+    sent(&queue.recv_many(&mut Vec::new(), 1));
+    assert!(std::panic::catch_unwind(|| queue.len()).is_ok(), "unwind safe");
 }
 
 #[test]
@@ -167,7 +225,7 @@ fn producers_and_consumers_of_every_kind_lose_nothing() {
                 for task in first..first + EACH {
                     match task % 3 {
                         0 => queue.push(task, class).unwrap(),
-                        1 => queue.push_many(&mut vec![(task, class.into())]).unwrap(),
+                        1 => queue.push_many(&mut [(task, class.into())].into()).unwrap(),
                         _ => {
                             let mut task = task;
                             let timeout = Duration::from_micros(10);
