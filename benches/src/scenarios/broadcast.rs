@@ -233,14 +233,13 @@ fn broadcast<B: Broadcast>(sampler: &mut Sampler<'_>, work: Work) {
     let run = |(publishers, subscribers): &Handles<B>, number: usize| {
         if let Some(publisher) = publishers.get(number) {
             if let Some(mut publisher) = taken(publisher) {
-                let mine = (0..MESSAGES).filter(|n| n % work.publishers as u64 == number as u64);
+                let mut mine = messages_of(number, MESSAGES / work.publishers as u64);
                 if work.batch == 1 {
                     mine.for_each(|message| publisher.publish(message));
                 } else {
-                    let mine: Vec<u64> = mine.collect();
-                    let mut batch = Vec::with_capacity(work.batch);
-                    for messages in mine.chunks(work.batch) {
-                        batch.extend_from_slice(messages);
+                    let mut batch: Vec<u64> = Vec::with_capacity(work.batch);
+                    while mine.len() > 0 {
+                        batch.extend(mine.by_ref().take(work.batch));
                         publisher.publish_many(&mut batch);
                     }
                 }
@@ -264,14 +263,20 @@ fn taken<T>(handle: &Handle<T>) -> Option<T> {
     handle.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
+/// The messages of one publisher: its number above 32 bits, and their own below. So a receiver needs no division to check them.
+fn messages_of(publisher: usize, count: u64) -> impl ExactSizeIterator<Item = u64> {
+    let first = (publisher as u64) << 32;
+    (0..count as u32).map(move |n| first | u64::from(n))
+}
+
 /// Receives to the end of the stream, and says how many; each publisher's messages come in their order.
 fn received<B: Broadcast>(mut subscriber: B::Subscriber, work: Work) -> u64 {
-    let mut next: Vec<u64> = (0..work.publishers as u64).collect();
+    let mut next = vec![0_u32; work.publishers];
     let mut count = 0;
     let mut check = |message: u64| {
-        let publisher = (message % work.publishers as u64) as usize;
-        assert_eq!(message, next[publisher], "in order, without a gap");
-        next[publisher] += work.publishers as u64;
+        let next = &mut next[(message >> 32) as usize];
+        assert_eq!(message as u32, *next, "in order, without a gap");
+        *next += 1;
     };
     if work.batch == 1 {
         while let Some(message) = subscriber.next() {
