@@ -207,6 +207,28 @@ impl AtomicU64 {
         after(order);
         old
     }
+
+    #[track_caller]
+    pub(crate) fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
+        let old = self.0.fetch_sub(value, order);
+        after(order);
+        old
+    }
+
+    #[track_caller]
+    pub(crate) fn compare_exchange(
+        &self,
+        expected: u64,
+        new: u64,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u64, u64> {
+        let result = self.0.compare_exchange(expected, new, success, failure);
+        if result.is_ok() {
+            after(success);
+        }
+        result
+    }
 }
 
 fn before(order: Ordering) {
