@@ -42,8 +42,8 @@ impl Wake for Sleeper {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Release pairs with the Acquire in `sleep`.
-        self.woken.store(true, Ordering::Release);
+        // Release pairs with the Acquire in `sleep`. An exchange, because a model lets the one there miss a plain store.
+        self.woken.swap(true, Ordering::Release);
         self.thread.unpark();
     }
 }
