@@ -70,9 +70,38 @@ impl Queue for Ours {
     }
 }
 
+/// Ours, aging as its page recommends: no peer does.
+pub struct OursAging(Ours);
+
+impl Queue for OursAging {
+    const NAME: &'static str = "queenright PriorityQueue, aging";
+
+    fn with_room(tasks: usize) -> Self {
+        OursAging(Ours(PriorityQueue::bounded(tasks, tasks as u64)))
+    }
+
+    #[inline]
+    fn push(&self, task: u64, hint: Hint) {
+        self.0.push(task, hint);
+    }
+
+    #[inline]
+    fn pop(&self) -> Option<u64> {
+        self.0.pop()
+    }
+
+    fn push_many(&self, tasks: &mut VecDeque<(u64, Hint)>) {
+        self.0.push_many(tasks);
+    }
+
+    fn pop_many(&self, out: &mut Vec<u64>, most: usize) -> usize {
+        self.0.pop_many(out, most)
+    }
+}
+
 /// A binary heap by hint and number of arrival; what it needs under a lock.
 struct Heap {
-    tasks: BinaryHeap<Reverse<(u64, u64, u64)>>,
+    tasks: BinaryHeap<Reverse<(u128, u64)>>,
     arrived: u64,
 }
 
@@ -84,12 +113,13 @@ impl Heap {
     #[inline]
     fn push(&mut self, task: u64, hint: Hint) {
         self.arrived += 1;
-        self.tasks.push(Reverse((hint.sort_key(), self.arrived, task)));
+        let key = u128::from(hint.sort_key()) << 64 | u128::from(self.arrived);
+        self.tasks.push(Reverse((key, task)));
     }
 
     #[inline]
     fn pop(&mut self) -> Option<u64> {
-        self.tasks.pop().map(|Reverse((_, _, task))| task)
+        self.tasks.pop().map(|Reverse((_, task))| task)
     }
 }
 
@@ -153,6 +183,38 @@ impl Queue for StdHeap {
     fn pop_many(&self, out: &mut Vec<u64>, most: usize) -> usize {
         let mut heap = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         out.extend(std::iter::from_fn(|| heap.pop()).take(most));
+        out.len()
+    }
+}
+
+/// One ring a class under parking_lot's lock. Knows no deadlines.
+pub struct ParkingLotLanes(parking_lot::Mutex<Unsynchronised>);
+
+impl Queue for ParkingLotLanes {
+    const NAME: &'static str = "parking_lot Mutex<5 × VecDeque>";
+
+    fn with_room(tasks: usize) -> Self {
+        ParkingLotLanes(parking_lot::Mutex::new(Unsynchronised::with_room(tasks)))
+    }
+
+    #[inline]
+    fn push(&self, task: u64, hint: Hint) {
+        self.0.lock().push(hint.class().index(), task);
+    }
+
+    #[inline]
+    fn pop(&self) -> Option<u64> {
+        self.0.lock().pop()
+    }
+
+    fn push_many(&self, tasks: &mut VecDeque<(u64, Hint)>) {
+        let mut lanes = self.0.lock();
+        tasks.drain(..).for_each(|(task, hint)| lanes.push(hint.class().index(), task));
+    }
+
+    fn pop_many(&self, out: &mut Vec<u64>, most: usize) -> usize {
+        let mut lanes = self.0.lock();
+        out.extend(std::iter::from_fn(|| lanes.pop()).take(most));
         out.len()
     }
 }

@@ -7,7 +7,8 @@ use queenright_measure::{Case, Contender, Goal, Per, Sampler, Scenario, Side};
 use queenright_primitives::schedule::{Class, Hint, LatencyTier, PriorityQueue};
 
 use crate::peers::queue::{
-    ArrayQueues, CLASSES, Ours, ParkingLotHeap, Queue, SegQueues, SkipList, StdHeap, Unsynchronised,
+    ArrayQueues, CLASSES, Ours, OursAging, ParkingLotHeap, ParkingLotLanes, Queue, SegQueues,
+    SkipList, StdHeap, Unsynchronised,
 };
 
 const SUITE: &str = "swarm_primitives";
@@ -17,7 +18,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario {
             suite: SUITE,
             name: "priority_scheduling",
-            what: "one pop and one push of a task of another class, at a steady depth; per thread; with deadlines, each task's is some time after its last",
+            what: "one pop and one push of a task of some other class, or of one class with a later deadline, at a steady depth; per thread",
             cases: push_and_pop,
         },
         Scenario {
@@ -64,7 +65,7 @@ fn push_and_pop(quick: bool) -> Vec<Case> {
                     .contenders(move || contenders(work));
                 cases.push(match threads {
                     1 => case,
-                    _ => case.note("one queue a class, and the skip list, do not keep the order beside other threads"),
+                    _ => case.note("one queue a class, and the skip list, do not keep the order beside other threads; with aging, ours keeps more than the peers do"),
                 });
             }
         }
@@ -81,31 +82,35 @@ struct Work {
 }
 
 impl Work {
-    /// The hint of a task that is pushed again, and the task as it is from then on: its number of times
-    /// and, if there are deadlines, its deadline.
+    /// The hint of a task that is pushed again, and the task as it is from then on. Without deadlines it counts its times, and
+    /// each time it is of some other class. With deadlines all are of one class, so that the heap stays as deep as it was,
+    /// and each has a deadline that is some time after its last one.
     fn again(self, task: u64) -> (u64, Hint) {
+        let (past, number) = (task >> PAST_AT, task & ((1 << PAST_AT) - 1));
         let spread = task.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        let hint = Hint::new(Class::ALL[(spread % CLASSES as u64) as usize]);
         if !self.deadlines {
-            return (task, hint);
+            let class = Class::ALL[(spread % CLASSES as u64) as usize];
+            return ((past + 1) << PAST_AT | number, class.into());
         }
-        let deadline = (task >> DEADLINE_AT) + 1 + spread % (2 * self.depth as u64);
-        (deadline << DEADLINE_AT | task & ((1 << DEADLINE_AT) - 1), hint.with_deadline(deadline))
+        let deadline = past + 1 + spread % (2 * self.depth as u64);
+        (deadline << PAST_AT | number, Hint::new(Class::Normal).with_deadline(deadline))
     }
 }
 
-/// Where a task's deadline stands in it, above its number.
-const DEADLINE_AT: u32 = 24;
+/// Where a task's count, or its deadline, stands in it, above its number.
+const PAST_AT: u32 = 24;
 
 fn contenders(work: Work) -> Vec<Contender> {
     let unordered = if work.threads == 1 { Side::Peer } else { Side::Beside };
     let mut all = vec![
         contender::<Ours>(Side::Ours, work),
+        contender::<OursAging>(Side::Beside, work),
         contender::<ParkingLotHeap>(Side::Peer, work),
         contender::<StdHeap>(Side::Peer, work),
         contender::<SkipList>(unordered, work),
     ];
     if !work.deadlines {
+        all.push(contender::<ParkingLotLanes>(Side::Peer, work));
         all.push(contender::<SegQueues>(unordered, work));
         all.push(contender::<ArrayQueues>(unordered, work));
     }
@@ -197,6 +202,7 @@ fn drain(quick: bool) -> Vec<Case> {
                 vec![
                     draining::<Ours>(Side::Ours, tasks),
                     draining::<ParkingLotHeap>(Side::Peer, tasks),
+                    draining::<ParkingLotLanes>(Side::Peer, tasks),
                     draining::<StdHeap>(Side::Peer, tasks),
                     draining::<SegQueues>(Side::Peer, tasks),
                     draining::<ArrayQueues>(Side::Peer, tasks),
@@ -242,7 +248,7 @@ fn depth(quick: bool) -> Vec<Case> {
             .goal(Goal::AtMost(10.0))
             .contenders(move || {
                 vec![Contender::ours("queenright depths", move |sampler| {
-                    let queue = PriorityQueue::bounded(depth, 16);
+                    let queue = PriorityQueue::bounded(depth, depth as u64);
                     for task in 0..depth {
                         assert!(queue.try_push(task, Class::ALL[task % CLASSES]).is_ok());
                     }
