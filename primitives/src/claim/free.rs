@@ -44,7 +44,7 @@ fn height(below: u64) -> u64 {
 impl FreeList {
     /// All slots of a new table.
     pub(super) fn of<K>(slots: &[Slot<K>]) -> Self {
-        let empty = || Stack { top: AtomicU64::new(Link::NEW.0), elsewhere: AtomicU64::new(1) };
+        let empty = || Stack { top: AtomicU64::new(Link::NEW.0), elsewhere: AtomicU64::new(0) };
         let shift = slots.len().div_ceil(STACKS).next_power_of_two().trailing_zeros();
         let list = FreeList { stacks: std::array::from_fn(|_| Line(empty())), shift };
         (0..slots.len()).rev().for_each(|index| list.push(index, slots));
@@ -97,7 +97,8 @@ impl FreeList {
                 }
             }
             // A slot may have come back to a stack that had been looked at before one was taken from a stack that was not. If
-            // no link has changed between two looks at all of them, they were all empty at once.
+            // no link has changed between two looks at all of them, they were all empty at once. These looks are Relaxed: those
+            // in `pop_from`, which come between them, are ordered after what they find.
             let empty = before.iter().all(|top| top.index().is_none());
             if empty && before == self.tops() {
                 return None;
@@ -106,8 +107,7 @@ impl FreeList {
     }
 
     fn tops(&self) -> [Link; STACKS] {
-        // Acquire keeps the looks in their order.
-        std::array::from_fn(|stack| Link(self.stacks[stack].0.top.load(Ordering::Acquire)))
+        std::array::from_fn(|stack| Link(self.stacks[stack].0.top.load(Ordering::Relaxed)))
     }
 
     /// How many there are; beside other threads, a number that was near it.
@@ -125,7 +125,7 @@ fn pop_from<K>(stack: &AtomicU64, slots: &[Slot<K>]) -> Option<usize> {
     loop {
         let index = top.index()?;
         let below = next_down(slots[index].below.load(Ordering::Relaxed));
-        // A slot that was taken and put back since has moved the tag on. Release pairs with the Acquire in `tops`: who finds
+        // A slot that was taken and put back since has moved the tag on. Release pairs with the Acquire above: who finds
         // this stack empty afterwards finds others as they were before, or later.
         match stack.compare_exchange(
             top.0,

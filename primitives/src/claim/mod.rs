@@ -66,7 +66,8 @@
 //! | link, state and deadline of a slot's next life (Release) | the same (Acquire), then the link that led there, or the state, again | what belongs to two lives is not taken for one |
 //! | a pin taken away (Release) | the last one (Acquire) | a key is looked at only before it is dropped |
 //! | a slot freed (Release) | a free slot taken (Acquire) | one life of a slot ends before the next begins |
-//! | a free slot taken (Release) | the looks at all stacks (Acquire) | a table is called full only if it was |
+//! | a free slot taken (Release) | the look at a stack that is empty then (Acquire) | a table is called full only if it was |
+//! | the state changed by a heartbeat that ends (Release) | the state changed by a transfer (Acquire) | the lease that a transfer grants ends no earlier than that of the heartbeat |
 //!
 //! # Progress
 //! | | progress | steps |

@@ -90,10 +90,10 @@ impl<K> Slot<K> {
     /// Gives what it is instead.
     #[inline]
     pub(super) fn change(&self, from: State, to: State) -> Result<(), State> {
-        // Release: who finds the claim ended sees all that its holder did before. What `from` came with, its look acquired; and
-        // whoever is to drop the key looks again.
+        // Release: who finds the claim ended sees all that its holder did before. Acquire: a transfer, which changes the state
+        // first, then finds the deadline as the heartbeats left it that were in time.
         self.state
-            .compare_exchange(from.0, to.0, Ordering::Release, Ordering::Relaxed)
+            .compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed)
             .map(drop)
             .map_err(State)
     }

@@ -218,8 +218,8 @@ impl<K: Hash + Eq, S: BuildHasher> ClaimTable<K, S> {
 
     /// Gives the claim to another owner, with a lease from `now` on and a higher token. This token is stale then.
     ///
-    /// While this runs neither token holds the claim, and it is shown with the owner and the number of before or after. Lock-free,
-    /// O(1).
+    /// While this runs neither token holds the claim, and it is shown with the owner and the number of before or after. A heartbeat
+    /// with the old token that runs at the same time may put the end of the lease off though it is refused. Lock-free, O(1).
     ///
     /// # Errors
     /// The token is stale, or its lease is over at `now`, or was found over before this call had ended.

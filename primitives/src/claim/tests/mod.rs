@@ -215,13 +215,15 @@ fn tokens_never_repeat_and_rise_for_each_id() {
 
 #[test]
 fn a_token_from_before_a_restart_is_stale() {
-    let before = table("a".len());
+    let start =
+        |number| ClaimTable::with_capacity_and_hasher(1, LEASE, Incarnation(number), OneHash);
+    let (before, after) = (start(1), start(2));
     let old = before.claim("a", ANT, 0).unwrap();
-    let after = ClaimTable::with_capacity(1, LEASE, Incarnation(2));
     let new = after.claim("a", BEE, 0).unwrap();
     assert!(new.fencing() > old.fencing());
     // It names the same slot, in the same generation, with the same counter.
     assert_eq!((old.slot, old.generation), (new.slot, new.generation));
+    assert_eq!(old.fencing().counter, new.fencing().counter);
     assert_stale(&after, &old, 1);
     assert!(after.is_current(&new, 1));
 }
