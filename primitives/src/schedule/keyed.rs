@@ -124,7 +124,10 @@ impl<T> Keyed<T> {
             self.window.pop_front();
             self.base += 1;
         }
-        while self.heap.first().is_some_and(|entry| !is_here(&self.window, self.base, entry)) {
+        // With as many entries as tasks, none is of a task that is gone.
+        while self.heap.len() > self.len
+            && self.heap.first().is_some_and(|entry| !is_here(&self.window, self.base, entry))
+        {
             self.heap.pop();
         }
         self.tidy();

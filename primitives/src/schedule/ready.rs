@@ -153,6 +153,29 @@ impl<T> Ready<T> {
         self.take(self.occupied.trailing_zeros() as usize, Lane::pop_first)
     }
 
+    /// Takes the next so many, as far as there are any.
+    pub(super) fn pop_many(&mut self, out: &mut Vec<T>, count: usize) {
+        let most = out.len() + count;
+        while out.len() < most && self.occupied != 0 {
+            let class = self.occupied.trailing_zeros() as usize;
+            let until_overdue = self.none_overdue_before.saturating_sub(self.gone);
+            let lane = &mut self.lanes[class];
+            let run = match lane.keyed.len() {
+                0 => (most - out.len()).min(lane.plain.len()).min(until_overdue as usize),
+                _ => 0,
+            };
+            if run == 0 {
+                out.extend(self.pop());
+                continue;
+            }
+            out.extend(lane.plain.drain(..run).map(|(_, task)| task));
+            self.gone += run as u64;
+            if lane.len() == 0 {
+                self.occupied &= !(1 << class);
+            }
+        }
+    }
+
     /// The class of the oldest task, if that is overdue.
     #[cold]
     fn overdue(&mut self) -> Option<usize> {

@@ -111,14 +111,31 @@ impl<T> State<T> {
         if self.closed {
             return Err(PushError::Closed(()));
         }
-        let mut count = 0;
-        while tasks.front().is_some_and(|(_, hint)| self.has_room(hint.class())) {
-            let Some((task, hint)) = tasks.pop_front() else { break };
-            self.ready.push(task, hint);
-            count += 1;
-        }
+        let room = self.capacity - self.ready.len();
+        let count = match self.limits.iter().all(|&limit| limit == self.capacity) {
+            true => room.min(tasks.len()),
+            false => self.fitting(tasks.iter().take(room)),
+        };
+        // All that is left stays where it is.
+        tasks.drain(..count).for_each(|(task, hint)| self.ready.push(task, hint));
         let to_call = if self.consumers.is_empty() { 0 } else { count };
         Ok(Moved { count, to_call })
+    }
+
+    /// How many come before the first whose class has no room.
+    fn fitting<'t>(&self, tasks: impl Iterator<Item = &'t (T, Hint)>) -> usize
+    where
+        T: 't,
+    {
+        let mut room =
+            Class::ALL.map(|class| self.limit_of(class).saturating_sub(self.ready.len_of(class)));
+        let fits = |(_, hint): &&(T, Hint)| {
+            let left = &mut room[hint.class().index()];
+            let fits = *left > 0;
+            *left -= usize::from(fits);
+            fits
+        };
+        tasks.take_while(fits).count()
     }
 
     /// Adds a task; if there is no room, in place of the last of those that share the room, which may be itself.
@@ -157,7 +174,7 @@ impl<T> State<T> {
         if count > out.capacity() - out.len() {
             return Err(NeedsSpace(count));
         }
-        out.extend((0..count).map_while(|_| self.ready.pop()));
+        self.ready.pop_many(out, count);
         Ok(Moved { count, to_call: if self.room_wanted { count } else { 0 } })
     }
 
