@@ -304,7 +304,6 @@ MUTATIONS = [
      "self.deadline.load(Ordering::Acquire)", "self.deadline.load(Ordering::Relaxed)"),
     ("claim-deadline-stored-relaxed", "the deadline of a new claim is stored with Relaxed", CLAIM_SLOT,
      "self.deadline.store(record.deadline, Ordering::Release)", "self.deadline.store(record.deadline, Ordering::Relaxed)"),
-    ("claim-change-release", "the state is changed with Release", CLAIM_SLOT, "from.0, to.0, Ordering::AcqRel,", "from.0, to.0, Ordering::Release,"),
     ("claim-change-acquire", "the state is changed with Acquire", CLAIM_SLOT, "from.0, to.0, Ordering::AcqRel,", "from.0, to.0, Ordering::Acquire,"),
     ("claim-generation-stays", "the next life of a slot has the generation of the last", CLAIM_SLOT, "turned(Kind::Free).next()", "turned(Kind::Free)"),
     ("claim-transferred-generation-stays", "a transferred claim has the generation of before", CLAIM,

@@ -91,7 +91,8 @@ impl<K> Slot<K> {
     #[inline]
     pub(super) fn change(&self, from: State, to: State) -> Result<(), State> {
         // Release: who finds the claim ended sees all that its holder did before. Acquire: a transfer, which changes the state
-        // first, then finds the deadline as the heartbeats left it that were in time.
+        // first, then finds the deadline as the heartbeats left it that were in time. (Loom lets no thread's exchange take effect
+        // before an earlier one of the same thread: no model misses this Acquire.)
         self.state
             .compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed)
             .map(drop)
