@@ -44,6 +44,12 @@ RING_WINDOW = "primitives/src/ring/window.rs"
 RING_WAITING = "primitives/src/ring/waiting.rs"
 RING_PUBLISHER = "primitives/src/ring/publisher.rs"
 RING_SUBSCRIBER = "primitives/src/ring/subscriber.rs"
+LANES = "primitives/src/schedule/lanes/mod.rs"
+LANE = "primitives/src/schedule/lanes/lane.rs"
+PLACES = "primitives/src/schedule/lanes/places.rs"
+CELLS = "primitives/src/schedule/lanes/cells.rs"
+HOLDERS = "primitives/src/schedule/lanes/holders.rs"
+NUMBERS = "primitives/src/sync/numbers.rs"
 
 # The files of models that run the code of a file.
 QUEUE_MODELS = ["schedule"]
@@ -52,6 +58,8 @@ MODELS = {
     QUEUE: QUEUE_MODELS, STATE: QUEUE_MODELS, WAITING: QUEUE_MODELS, READY: QUEUE_MODELS, LINE: QUEUE_MODELS,
     NOTIFY: ["notify"], LOCK: ["lock"], EVENT: ["event"], BLOCK: ["event"], WAITERS: ["event", "following"], POOL: ["pool"], PLACE: ["pool"],
     RING: RING_MODELS, RING_READER: RING_MODELS, RING_WINDOW: RING_MODELS, RING_WAITING: RING_MODELS, RING_PUBLISHER: RING_MODELS, RING_SUBSCRIBER: RING_MODELS,
+    NOTIFY: ["notify"], LOCK: ["lock"], EVENT: ["event"], WAITERS: ["event", "following"],
+    LANES: ["lanes"], LANE: ["lanes"], PLACES: ["lanes"], CELLS: ["lanes"], HOLDERS: ["lanes"], NUMBERS: ["lanes"],
 }
 MODELS |= dict.fromkeys([CLAIM, CLAIM_CHAINS, CLAIM_SLOT, CLAIM_PINS, CLAIM_FREE, CLAIM_LINK], ["claim"])
 CELL_MODELS = ["snapshot", "reclamation", "following"]
@@ -501,6 +509,75 @@ MUTATIONS = [
     ("future-waits-for-messages", "a publisher's future waits among the subscribers", RING_PUBLISHER, "Waiting::new(&self.ring, Side::Room)", "Waiting::new(&self.ring, Side::Messages)"),
     ("future-waits-for-room", "a subscriber's future waits among the publishers", RING_SUBSCRIBER, "Waiting::new(&self.ring, Side::Messages)", "Waiting::new(&self.ring, Side::Room)"),
     ("full-message-lost", "a message that found no room is lost", RING_PUBLISHER, "            *message = Some(back);\n            None", "            drop(back);\n            None"),
+    ("lane-fill-relaxed", "a place is filled with Relaxed", PLACES,
+     "compare_exchange(word, filled, Ordering::Release,", "compare_exchange(word, filled, Ordering::Relaxed,"),
+    ("lane-pass-relaxed", "a place is passed with Relaxed", PLACES,
+     "compare_exchange(word, passed, Ordering::Release,", "compare_exchange(word, passed, Ordering::Relaxed,"),
+    ("lane-pop-looks-relaxed", "a pop looks at a place with Relaxed", PLACES,
+     "with that in `pass`.\n            let word = self.slot(place).load(Ordering::Acquire);", "with that in `pass`.\n            let word = self.slot(place).load(Ordering::Relaxed);"),
+    ("lane-push-looks-relaxed", "a push looks at a place with Relaxed", PLACES,
+     "that is named here.\n            let word = self.slot(place).load(Ordering::Acquire);", "that is named here.\n            let word = self.slot(place).load(Ordering::Relaxed);"),
+    ("lane-overfills", "a push does not look whether the place is passed in the lap before", PLACES,
+     "(self.state(word) == lap).then_some(Next { place, word })", "Some(Next { place, word })"),
+    ("lane-fill-unchecked", "a push fills a place whatever became of it", PLACES,
+     "slot.compare_exchange(word, filled, Ordering::Release, Ordering::Relaxed).is_ok()", "slot.swap(filled, Ordering::AcqRel) | 1 != 0"),
+    ("lane-pass-unchecked", "a pop passes a place whatever became of it", PLACES,
+     "slot.compare_exchange(word, passed, Ordering::Release, Ordering::Relaxed).is_ok()", "slot.swap(passed, Ordering::AcqRel) | 1 != 0"),
+    ("lane-hint-read-relaxed", "where to look is read with Relaxed", LANE,
+     "self.0.load(Ordering::Acquire)", "self.0.load(Ordering::Relaxed)"),
+    ("lane-head-read-relaxed", "where a pop is to look is read with Relaxed", LANE,
+     "self.places.first_to_pass(self.consumers.get())", "self.places.first_to_pass(self.consumers.0.load(Ordering::Relaxed))"),
+    ("lane-tail-read-relaxed", "where a push is to look is read with Relaxed", LANE,
+     "self.places.first_to_fill(self.producers.get())", "self.places.first_to_fill(self.producers.0.load(Ordering::Relaxed))"),
+    ("lane-hint-relaxed", "where to look is noted with Relaxed", LANE,
+     "self.0.store(place, Ordering::Release);", "self.0.store(place, Ordering::Relaxed);"),
+    ("lane-head-ahead", "a pop notes to look one place too far", LANE,
+     "self.consumers.advance(places.after(next.place));", "self.consumers.advance(places.after(places.after(next.place)));"),
+    ("lane-tail-ahead", "a push notes to look one place too far", LANE,
+     "self.producers.advance(self.places.after(next.place));", "self.producers.advance(self.places.after(self.places.after(next.place)));"),
+    ("lane-first-unchecked", "nobody looks whether the first task is still the first", LANE,
+     "if places.is_unchanged(next) {", "if next.place != u64::MAX {"),
+    ("cell-look-relaxed", "who is about to write into a cell looks with Relaxed whether it is free", CELLS,
+     "arrival.load(Ordering::Acquire) == FREE;", "arrival.load(Ordering::Relaxed) == FREE;"),
+    ("cell-unchecked", "nobody looks whether a cell is free", CELLS,
+     "is_free.then_some(", "(is_free || number_is_any(held.cell)).then_some(",
+     "const FREE: u64 = 0;", "const FREE: u64 = 0;\n\nfn number_is_any(_: u64) -> bool {\n    true\n}"),
+    ("cell-write-relaxed", "the number of a task does not show that the one before has left", CELLS,
+     "cell.arrival.store(arrival + 1, Ordering::Release);", "cell.arrival.store(arrival + 1, Ordering::Relaxed);"),
+    ("cell-arrival-relaxed", "the number of a task is read with Relaxed", CELLS,
+     "arrival.load(Ordering::Acquire).wrapping_sub(1)", "arrival.load(Ordering::Relaxed).wrapping_sub(1)"),
+    ("cell-free-relaxed", "a cell is marked as free with Relaxed", CELLS,
+     "self.arrival.store(FREE, Ordering::Release);", "self.arrival.store(FREE, Ordering::Relaxed);"),
+    ("cell-freed-too-early", "a cell is marked as free before the task is moved out", CELLS,
+     "        let task = self.task.with(", "        self.arrival.store(FREE, Ordering::Release);\n        let task = self.task.with("),
+    ("cell-never-freed", "a cell is not marked as free", CELLS,
+     "        self.arrival.store(FREE, Ordering::Release);\n", ""),
+    ("cell-not-exchanged", "a producer keeps the cell that it has put into a slot", CELLS,
+     "self.held.exchange(other);", "self.held.exchange(other & 0 | self.held.cell);"),
+    ("holder-take-relaxed", "a holder is taken with Relaxed", HOLDERS,
+     "compare_exchange(FREE, TAKEN, Ordering::Acquire,", "compare_exchange(FREE, TAKEN, Ordering::Relaxed,"),
+    ("holder-give-back-relaxed", "a holder is given back with Relaxed", HOLDERS,
+     "self.0.taken.store(FREE, Ordering::Release);", "self.0.taken.store(FREE, Ordering::Relaxed);"),
+    ("holder-kept", "a holder is not given back", HOLDERS,
+     "self.0.taken.store(FREE, Ordering::Release);", ""),
+    ("holder-taken-twice", "a holder is taken without a look", HOLDERS,
+     "taken.is_ok().then_some(Taken(self))", "(taken.is_ok() || taken.is_err()).then_some(Taken(self))"),
+    ("number-lend-relaxed", "a number is lent with Relaxed", NUMBERS,
+     "                Ordering::Acquire,", "                Ordering::Relaxed,"),
+    ("number-give-back-relaxed", "a number is given back with Relaxed", NUMBERS,
+     "fetch_and(!(1 << number), Ordering::Release)", "fetch_and(!(1 << number), Ordering::Relaxed)"),
+    ("number-lent-twice", "a number is lent without an exchange", NUMBERS,
+     "Err(now) => lent = now,", "Err(_) => return Some(number),"),
+    ("lanes-looks-once", "a pop that found each lane empty does not look again", LANES,
+     "if self.is_still_empty(&empty_at) {", "if self.is_still_empty(&empty_at) || empty_at.len() == CLASSES {"),
+    ("lanes-empty-looks-once", "who found each lane empty does not look again", LANES,
+     "all.collect::<Option<()>>().is_some() && self.is_still_empty(&empty_at)", "all.collect::<Option<()>>().is_some()"),
+    ("lanes-lost-pop-gives-up", "a pop that lost its task to another finds nothing", LANES,
+     "None => continue,", "None => return None,"),
+    ("lanes-least-urgent-first", "the least urgent class goes first", LANES,
+     "self.lanes.iter().zip(&mut empty_at).find_map(", "self.lanes.iter().zip(&mut empty_at).rev().find_map("),
+    ("lanes-leak", "a dropped queue leaks its tasks", LANES,
+     "drop_each(iter::from_fn(|| self.try_pop()));", "iter::from_fn(|| self.try_pop()).for_each(std::mem::forget);"),
 ]
 
 

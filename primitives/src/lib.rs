@@ -10,6 +10,7 @@
 //! | know which proposals can stand in one commit | [`conflict::ConflictIndex`] | single-threaded |
 //! | merge changes whose order must not matter | [`aggregate::Aggregator`] | single-threaded |
 //! | hand out work by urgency and deadline, without starvation | [`schedule::PriorityQueue`] | blocking, a short lock |
+//! | the same by class alone, without a lock | [`schedule::LaneQueue`] | lock-free |
 //! | give each task to one worker at a time, for a time | [`claim::ClaimTable`] | lock-free |
 //! | use buffers and other costly objects again | [`pool::Pool`] | wait-free, beside the making of an object |
 //! | give every message to many subscribers | [`ring`] | publishing: blocking, a short lock; receiving wait-free while there are messages |
@@ -53,7 +54,7 @@ mod testing;
 #[cfg(queenright_loom)]
 pub mod model {
     pub use crate::lock::SpinLock;
-    pub use crate::sync::{Fences, put_fences};
+    pub use crate::sync::{Fences, Numbers, put_fences};
 }
 
 pub mod aggregate;

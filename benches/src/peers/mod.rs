@@ -6,6 +6,7 @@ pub mod claim;
 pub mod conflict;
 pub mod engine;
 pub mod event;
+pub mod lanes;
 pub mod map;
 pub mod pool;
 pub mod queue;

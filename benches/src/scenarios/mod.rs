@@ -9,6 +9,7 @@ mod claim;
 mod conflict;
 mod event;
 mod hive;
+mod lanes;
 mod packs;
 mod pool;
 mod scheduling;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(staging::scenarios());
     all.extend(aggregation::scenarios());
     all.extend(scheduling::scenarios());
+    all.extend(lanes::scenarios());
     all.extend(event::scenarios());
     all.extend(conflict::scenarios());
     all.extend(claim::scenarios());

@@ -73,12 +73,13 @@ fn push_and_pop(quick: bool) -> Vec<Case> {
     cases
 }
 
+/// What each thread does, again and again: pop so many tasks, push them again.
 #[derive(Clone, Copy)]
-struct Work {
-    deadlines: bool,
-    threads: usize,
-    batch: usize,
-    depth: usize,
+pub(super) struct Work {
+    pub(super) deadlines: bool,
+    pub(super) threads: usize,
+    pub(super) batch: usize,
+    pub(super) depth: usize,
 }
 
 impl Work {
@@ -120,7 +121,8 @@ fn contenders(work: Work) -> Vec<Contender> {
     all
 }
 
-fn contender<Q: Queue>(side: Side, work: Work) -> Contender {
+/// One queue at this work.
+pub(super) fn contender<Q: Queue>(side: Side, work: Work) -> Contender {
     Contender::new(Q::NAME, side, move |sampler| {
         let queue = Q::with_room(work.depth + work.threads * work.batch);
         for task in 0..work.depth as u64 {

@@ -1,5 +1,15 @@
 //! A bounded priority queue for many producers and consumers: by class, deadline, latency tier and cost, with aging.
 //!
+//! # Which queue
+//! | | [`PriorityQueue`] | [`LaneQueue`] |
+//! |---|---|---|
+//! | order | by class, deadline, tier and cost; exact beside other threads | by class; exact within a class, weaker across classes beside other threads |
+//! | progress | a short lock | lock-free: whoever is stopped, anywhere, holds nobody up |
+//! | waiting, batches, limits, displacing | yes | no |
+//!
+//! The first is the quicker one and does more; what follows is about it. Take the second where a thread may be stopped for long inside a call, by
+//! a priority or a debugger, and others must go on.
+//!
 //! # Order
 //! Each task comes with a [`Hint`], often just a [`Class`]. The order of hints is total: the more urgent class; then
 //! the earlier deadline, none being the latest; then the tier; then the lower cost. Equal hints are served first come, first
@@ -66,6 +76,7 @@ mod error;
 mod heap;
 mod hint;
 mod keyed;
+mod lanes;
 mod queue;
 mod ready;
 mod state;
@@ -74,6 +85,7 @@ mod waiting;
 pub use class::{Class, UnknownClass};
 pub use error::{PopError, PushError};
 pub use hint::{Hint, LatencyTier};
+pub use lanes::LaneQueue;
 pub use queue::PriorityQueue;
 pub use waiting::{Recv, RecvMany, SendTask};
 

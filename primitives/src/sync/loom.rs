@@ -48,6 +48,10 @@ pub(crate) fn thread_number() -> usize {
     last.0
 }
 
+pub(crate) fn own_number() -> Option<usize> {
+    Some(thread_number())
+}
+
 /// Loom has no clock.
 pub(crate) fn park_timeout(_timeout: std::time::Duration) {
     park();
@@ -204,6 +208,13 @@ impl AtomicU64 {
     #[track_caller]
     pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
         let old = self.0.fetch_add(value, order);
+        after(order);
+        old
+    }
+
+    #[track_caller]
+    pub(crate) fn fetch_and(&self, value: u64, order: Ordering) -> u64 {
+        let old = self.0.fetch_and(value, order);
         after(order);
         old
     }

@@ -20,6 +20,9 @@ compile_error!(
 mod cell;
 #[cfg(all(queenright_loom, feature = "loom"))]
 mod loom;
+#[cfg(not(queenright_shuttle))]
+#[cfg_attr(not(queenright_loom), expect(unreachable_pub, reason = "its models reach it"))]
+mod numbers;
 #[cfg(not(any(queenright_loom, queenright_shuttle)))]
 mod plain;
 #[cfg(all(queenright_shuttle, feature = "shuttle"))]
@@ -32,6 +35,9 @@ use self::plain as imp;
 #[cfg(all(queenright_shuttle, feature = "shuttle"))]
 use self::shuttle as imp;
 
-pub(crate) use imp::*;
 #[cfg(queenright_loom)]
-pub use imp::{Fences, put_fences};
+pub use self::{
+    imp::{Fences, put_fences},
+    numbers::Numbers,
+};
+pub(crate) use imp::*;

@@ -1,6 +1,7 @@
 //! `std`'s own.
 
 pub(crate) use super::cell::UnsafeCell;
+use super::numbers::Numbers;
 use std::cell::Cell;
 
 pub(crate) use std::hint::spin_loop;
@@ -37,4 +38,51 @@ fn first_number(keep: impl FnOnce(usize)) -> usize {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     keep(number);
     number
+}
+
+/// A small number that no other living thread has: one of 64, and the smallest of these when the thread first asks. `None` if
+/// there was none then, or if this thread is being torn down. Whoever has a number comes after whoever had it before.
+#[inline]
+pub(crate) fn own_number() -> Option<usize> {
+    match OWN_NUMBER.try_with(Cell::get) {
+        Ok(UNKNOWN) => first_own_number(),
+        Ok(NO_NUMBER) | Err(_) => None,
+        Ok(number) => Some(number as usize),
+    }
+}
+
+thread_local! {
+    static OWN_NUMBER: Cell<u32> = const { Cell::new(UNKNOWN) };
+    static LENT: Lent = const { Lent(Cell::new(NO_NUMBER)) };
+}
+
+const UNKNOWN: u32 = u32::MAX;
+const NO_NUMBER: u32 = UNKNOWN - 1;
+
+static NUMBERS: Numbers = Numbers::new();
+
+/// Gives the thread's number back when it ends.
+struct Lent(Cell<u32>);
+
+#[cold]
+fn first_own_number() -> Option<usize> {
+    // Asked for first, so that what is lent is given back, too.
+    let lent = LENT.try_with(|lent| {
+        let number = NUMBERS.lend();
+        lent.0.set(number.unwrap_or(NO_NUMBER));
+        number
+    });
+    let number = lent.ok().flatten();
+    OWN_NUMBER.set(number.unwrap_or(NO_NUMBER));
+    number.map(|number| number as usize)
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // What else runs while the thread is torn down has no number.
+        let _ = OWN_NUMBER.try_with(|number| number.set(NO_NUMBER));
+        if self.0.get() != NO_NUMBER {
+            NUMBERS.give_back(self.0.get());
+        }
+    }
 }

@@ -21,3 +21,7 @@ pub(crate) fn guess<T>(pointer: &AtomicPtr<T>) -> *mut T {
 pub(crate) fn thread_number() -> usize {
     ::shuttle::current::me().into()
 }
+
+pub(crate) fn own_number() -> Option<usize> {
+    Some(thread_number())
+}
