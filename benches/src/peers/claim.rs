@@ -39,7 +39,8 @@ impl Claims for Ours {
     type Token = ClaimToken;
 
     fn with_room(ids: usize) -> Self {
-        Ours(ClaimTable::with_capacity(ids, LEASE, Incarnation(1)))
+        // Each call under way may have a slot or two beside those that are claimed.
+        Ours(ClaimTable::with_capacity(ids + 64, LEASE, Incarnation(1)))
     }
 
     #[inline]
