@@ -27,7 +27,8 @@ pub(crate) enum Until {
 #[derive(Clone, Copy)]
 pub(crate) struct Part {
     done: u64,
-    nanoseconds: f64,
+    start: Instant,
+    end: Instant,
     preempted: bool,
 }
 
@@ -111,19 +112,29 @@ impl Crew {
         let least = counted.iter().map(|part| part.done as f64).fold(f64::MAX, f64::min);
         let value = match per {
             Per::Operation => self.per_operation(parts),
-            Per::Second => {
-                counted.iter().map(|part| part.done as f64 * 1e9 / part.nanoseconds).sum()
-            }
+            Per::Second => 1e9 * self.counted as f64 / self.per_operation(parts),
         };
         let unfair = self.counted == 2 && least < work / 4.0;
         (value, Verdict::of(preempted, unfair, self.threads() > cores()))
     }
 
-    /// Nanoseconds that an operation takes a thread: the mean over the counted ones.
+    /// Nanoseconds that an operation takes a thread, all operations of the counted ones counting alike.
+    ///
+    /// Threads that share cores do not start and end together, and each would seem to have had a core to itself: for those
+    /// the time is that from the first start to the last end.
     pub(crate) fn per_operation(self, parts: &[Part]) -> f64 {
         let counted = &parts[..self.counted];
-        let each = counted.iter().map(|part| part.nanoseconds / part.done.max(1) as f64);
-        each.sum::<f64>() / self.counted as f64
+        let done: u64 = counted.iter().map(|part| part.done).sum();
+        let took = |part: &Part| nanoseconds(part.end - part.start);
+        let time = if self.threads() <= cores() {
+            counted.iter().map(took).sum()
+        } else {
+            let first = counted.iter().map(|part| part.start).min();
+            let last = counted.iter().map(|part| part.end).max();
+            let span = first.zip(last).map_or(Duration::ZERO, |(first, last)| last - first);
+            nanoseconds(span) * self.counted as f64
+        };
+        time / done.max(1) as f64
     }
 }
 
@@ -138,10 +149,10 @@ fn part(
     let mut done = 0;
     loop {
         done += worker();
-        let took = start.elapsed();
-        if ends(done, took) {
+        let end = Instant::now();
+        if ends(done, end - start) {
             let preempted = before != preemptions_of_thread();
-            return Part { done, nanoseconds: nanoseconds(took), preempted };
+            return Part { done, start, end, preempted };
         }
     }
 }
@@ -168,5 +179,40 @@ impl Gate {
                 spin_loop();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(each: &[(u64, u64, u64)]) -> Vec<Part> {
+        let zero = Instant::now();
+        let at = |nanoseconds| zero + Duration::from_nanos(nanoseconds);
+        let part =
+            |&(start, end, done)| Part { done, start: at(start), end: at(end), preempted: false };
+        each.iter().map(part).collect()
+    }
+
+    #[test]
+    fn each_operation_counts_alike_however_unfairly_the_threads_share() {
+        let crew = Crew { counted: 1, background: 0 };
+        assert_eq!(crew.per_operation(&parts(&[(0, 1000, 100)])), 10.0);
+        if cores() >= 2 {
+            let crew = Crew { counted: 2, background: 0 };
+            let parts = parts(&[(0, 1000, 300), (0, 1000, 100)]);
+            assert_eq!(crew.per_operation(&parts), 5.0);
+            assert_eq!(crew.window(Per::Second, &parts).0, 4e8);
+        }
+    }
+
+    #[test]
+    fn threads_that_ran_one_after_the_other_did_not_have_a_core_each() {
+        let threads = cores() + 1;
+        let crew = Crew { counted: threads, background: 0 };
+        let parts: Vec<_> = (0..threads as u64).map(|n| (1000 * n, 1000 * (n + 1), 10)).collect();
+        let parts = self::parts(&parts);
+        assert_eq!(crew.window(Per::Second, &parts).0, 1e7);
+        assert_eq!(crew.per_operation(&parts), 100.0 * threads as f64);
     }
 }

@@ -26,7 +26,7 @@ const BLOCK: Duration = Duration::from_micros(20);
 /// What a throughput window tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Per {
-    /// Nanoseconds that an operation takes a thread: the mean over the counted threads.
+    /// Nanoseconds that an operation takes a thread: the mean over the operations of all counted threads.
     Operation,
     /// Operations in a second: the sum over the counted threads.
     Second,
@@ -163,8 +163,11 @@ impl<'s> Sampler<'s> {
                 });
             }
         };
-        let windows = (self.budget.turn.as_nanos() / self.budget.window.as_nanos().max(1)).max(1);
-        for parts in crew.work(windows as usize, Until::After(self.budget.window), &spawn) {
+        // Threads that share cores need a window in which each gets its turns.
+        let window =
+            if counted + background <= cores() { self.budget.window } else { self.budget.turn };
+        let windows = (self.budget.turn.as_nanos() / window.as_nanos().max(1)).max(1);
+        for parts in crew.work(windows as usize, Until::After(window), &spawn) {
             let (value, verdict) = crew.window(per, &parts);
             samples.record_window(value, verdict);
         }

@@ -14,8 +14,8 @@ const STACKS: usize = model_or(2, 16);
 /// from it down, so that a stack need not be counted.
 pub(super) struct FreeList {
     stacks: [Line<Stack>; STACKS],
-    /// The stack of a slot is its index shifted by this.
-    shift: u32,
+    /// A slot's index times this has the number of its stack above the 32nd bit.
+    stacks_per_slot: u64,
 }
 
 struct Stack {
@@ -45,8 +45,9 @@ impl FreeList {
     /// All slots of a new table.
     pub(super) fn of<K>(slots: &[Slot<K>]) -> Self {
         let empty = || Stack { top: AtomicU64::new(Link::NEW.0), elsewhere: AtomicU64::new(0) };
-        let shift = slots.len().div_ceil(STACKS).next_power_of_two().trailing_zeros();
-        let list = FreeList { stacks: std::array::from_fn(|_| Line(empty())), shift };
+        // Rounded down, so that the last slot's stack is there, and all have as many slots, but for a few.
+        let stacks_per_slot = ((STACKS as u64) << 32) / slots.len().max(1) as u64;
+        let list = FreeList { stacks: std::array::from_fn(|_| Line(empty())), stacks_per_slot };
         (0..slots.len()).rev().for_each(|index| list.push(index, slots));
         list
     }
@@ -54,7 +55,8 @@ impl FreeList {
     /// Lock-free, O(1).
     #[inline]
     pub(super) fn push<K>(&self, index: usize, slots: &[Slot<K>]) {
-        let stack = &self.stacks[index >> self.shift].0.top;
+        let stack = (index as u64 * self.stacks_per_slot) >> 32;
+        let stack = &self.stacks[stack as usize].0.top;
         // Acquire pairs with the Release below: the height is that of this top.
         let mut top = Link(stack.load(Ordering::Acquire));
         loop {

@@ -32,6 +32,7 @@ impl LatencyTier {
 const COST_BITS: u32 = 16;
 const TIER_BITS: u32 = 2;
 const DEADLINE_BITS: u32 = 43;
+const CLASS_BITS: u32 = 3;
 
 const TIER_AT: u32 = COST_BITS;
 const DEADLINE_AT: u32 = TIER_AT + TIER_BITS;
@@ -104,7 +105,12 @@ impl Hint {
 
     /// Its class.
     pub const fn class(self) -> Class {
-        Class::ALL[self.0.wrapping_shr(CLASS_AT) as usize]
+        Class::ALL[self.class_index()]
+    }
+
+    /// The [index](Class::index) of its class.
+    pub(super) const fn class_index(self) -> usize {
+        (self.0 >> CLASS_AT) as usize
     }
 
     /// By when it is to be done, if it was said.
@@ -132,7 +138,7 @@ impl Hint {
 
     /// Whether it names nothing but a class.
     pub(super) const fn is_plain(self) -> bool {
-        self.0 == Hint::new(self.class()).0
+        self.0 << CLASS_BITS == Hint::new(Class::Critical).0 << CLASS_BITS
     }
 }
 

@@ -130,13 +130,27 @@ impl<T> Ready<T> {
     /// Adds a task. O(1) for a plain hint, else O(log n); amortised.
     #[inline]
     pub(super) fn push(&mut self, task: T, hint: Hint) {
-        let class = hint.class().index();
+        let class = hint.class_index();
         self.lanes[class].push(hint, self.come, task);
         self.come += 1;
         // Written only when it changes: a write that is under way makes the next exchange wait.
         if self.occupied & 1 << class == 0 {
             self.occupied |= 1 << class;
         }
+    }
+
+    /// Adds the first so many.
+    #[inline]
+    pub(super) fn push_many(&mut self, tasks: &mut VecDeque<(T, Hint)>, count: usize) {
+        let (mut arrival, mut occupied) = (self.come, self.occupied);
+        for _ in 0..count {
+            let Some((task, hint)) = tasks.pop_front() else { break };
+            let class = hint.class_index();
+            self.lanes[class].push(hint, arrival, task);
+            arrival += 1;
+            occupied |= 1 << class;
+        }
+        (self.come, self.occupied) = (arrival, occupied);
     }
 
     /// Takes the next one. O(1) if its hint is plain, else O(log n); amortised.
@@ -168,7 +182,9 @@ impl<T> Ready<T> {
                 out.extend(self.pop());
                 continue;
             }
-            out.extend(lane.plain.drain(..run).map(|(_, task)| task));
+            for _ in 0..run {
+                out.extend(lane.plain.pop_front().map(|(_, task)| task));
+            }
             self.gone += run as u64;
             if lane.len() == 0 {
                 self.occupied &= !(1 << class);

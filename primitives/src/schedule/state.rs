@@ -117,7 +117,7 @@ impl<T> State<T> {
             false => self.fitting(tasks.iter().take(room)),
         };
         // All that is left stays where it is.
-        tasks.drain(..count).for_each(|(task, hint)| self.ready.push(task, hint));
+        self.ready.push_many(tasks, count);
         let to_call = if self.consumers.is_empty() { 0 } else { count };
         Ok(Moved { count, to_call })
     }
@@ -130,7 +130,7 @@ impl<T> State<T> {
         let mut room =
             Class::ALL.map(|class| self.limit_of(class).saturating_sub(self.ready.len_of(class)));
         let fits = |(_, hint): &&(T, Hint)| {
-            let left = &mut room[hint.class().index()];
+            let left = &mut room[hint.class_index()];
             let fits = *left > 0;
             *left -= usize::from(fits);
             fits
