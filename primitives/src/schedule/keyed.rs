@@ -15,7 +15,7 @@ pub(super) struct Keyed<T> {
     heap: Heap,
     /// The same with all bits turned, so that the last goes first; from the first task that had to give way.
     last_first: Option<Heap>,
-    /// When each came, and itself while it is here. The first is here.
+    /// When each came, and itself while it is here.
     window: VecDeque<Arrived<T>>,
     /// The place of the first in the window.
     base: u64,
@@ -60,9 +60,9 @@ impl<T> Keyed<T> {
         self.heap.first().map(key_of)
     }
 
-    /// When the one that has been here for the longest time came.
-    #[inline]
-    pub(super) fn oldest(&self) -> Option<u64> {
+    /// When the one that has been here for the longest time came. O(1) amortised.
+    pub(super) fn oldest(&mut self) -> Option<u64> {
+        self.trim();
         self.window.front().map(|oldest| oldest.arrival)
     }
 
@@ -87,6 +87,7 @@ impl<T> Keyed<T> {
 
     /// The task that has been here for the longest time. O(log n) amortised.
     pub(super) fn pop_oldest(&mut self) -> Option<T> {
+        self.trim();
         self.take(self.base)
     }
 
@@ -120,10 +121,6 @@ impl<T> Keyed<T> {
         let at = usize::try_from(place.checked_sub(self.base)?).ok()?;
         let task = self.window.get_mut(at)?.task.take()?;
         self.len -= 1;
-        while self.window.front().is_some_and(|arrived| arrived.task.is_none()) {
-            self.window.pop_front();
-            self.base += 1;
-        }
         // With as many entries as tasks, none is of a task that is gone.
         while self.heap.len() > self.len
             && self.heap.first().is_some_and(|entry| !is_here(&self.window, self.base, entry))
@@ -134,15 +131,31 @@ impl<T> Keyed<T> {
         Some(task)
     }
 
+    /// Forgets those before the first that is here.
+    fn trim(&mut self) {
+        while self.window.front().is_some_and(|arrived| arrived.task.is_none()) {
+            self.window.pop_front();
+            self.base += 1;
+        }
+    }
+
     /// Closes the gaps of the window and forgets the entries of tasks that are gone, once they are more than half.
     #[inline]
     fn tidy(&mut self) {
+        if !self.is_tidy() {
+            self.make_tidy();
+        }
+    }
+
+    #[cold]
+    fn make_tidy(&mut self) {
+        // This far, and not at each step, as it is foreseen better: a third of what it is to take a task.
+        self.trim();
         if !self.is_tidy() {
             self.close_gaps();
         }
     }
 
-    #[cold]
     fn close_gaps(&mut self) {
         // The new place of each that is here.
         let mut places = Vec::with_capacity(self.window.len());

@@ -83,7 +83,7 @@ impl<T> Lane<T> {
     }
 
     /// When its oldest came.
-    fn oldest(&self) -> Option<u64> {
+    fn oldest(&mut self) -> Option<u64> {
         let plain = self.plain.front().map(|(arrival, _)| *arrival);
         plain.into_iter().chain(self.keyed.oldest()).min()
     }
@@ -195,7 +195,7 @@ impl<T> Ready<T> {
     /// The class of the oldest task, if that is overdue.
     #[cold]
     fn overdue(&mut self) -> Option<usize> {
-        let lanes = self.lanes.iter().enumerate();
+        let lanes = self.lanes.iter_mut().enumerate();
         let oldest = lanes.filter_map(|(class, lane)| Some((lane.oldest()?, class))).min();
         let (arrival, class) = oldest?;
         // The oldest only ever gets younger.
