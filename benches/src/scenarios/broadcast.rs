@@ -208,9 +208,15 @@ struct Work {
 
 impl Work {
     const SIMPLE: Work = Work { publishers: 1, subscribers: 1, batch: 1 };
+
+    /// Messages of one window, over all publishers; there is room for all of them, so that none is lost. So many that the start of all
+    /// the threads is a small part of it.
+    fn messages(self) -> u64 {
+        if self.subscribers > 8 { 16_384 } else { 32_768 }
+    }
 }
 
-/// Messages of one window, over all publishers; there is room for all of them, so that none is lost.
+/// Messages beside a subscriber that is slow.
 const MESSAGES: u64 = 4096;
 
 /// One thread's part: it takes its handle out, because a handle belongs to one thread.
@@ -227,13 +233,13 @@ fn contender<B: Broadcast>(side: Side, work: Work) -> Contender {
 fn broadcast<B: Broadcast>(sampler: &mut Sampler<'_>, work: Work) {
     let prepare = || -> Handles<B> {
         let (publishers, subscribers) =
-            B::open(MESSAGES as usize, work.publishers, work.subscribers);
+            B::open(work.messages() as usize, work.publishers, work.subscribers);
         (handles(publishers), handles(subscribers))
     };
     let run = |(publishers, subscribers): &Handles<B>, number: usize| {
         if let Some(publisher) = publishers.get(number) {
             if let Some(mut publisher) = taken(publisher) {
-                let mut mine = messages_of(number, MESSAGES / work.publishers as u64);
+                let mut mine = messages_of(number, work.messages() / work.publishers as u64);
                 if work.batch == 1 {
                     mine.for_each(|message| publisher.publish(message));
                 } else {
@@ -248,7 +254,7 @@ fn broadcast<B: Broadcast>(sampler: &mut Sampler<'_>, work: Work) {
         }
         taken(&subscribers[number - work.publishers]).map_or(0, |it| received::<B>(it, work))
     };
-    let expected = MESSAGES * work.subscribers as u64;
+    let expected = work.messages() * work.subscribers as u64;
     let threads = work.publishers + work.subscribers;
     sampler.work(Per::Second, threads, 0, prepare, run, |_, delivered| {
         assert_eq!(delivered, expected, "every subscriber received every message");

@@ -73,11 +73,12 @@ impl<T> Segment<T> {
         &self.0
     }
 
-    /// Everything that stands here.
+    /// Everything that stands here and needs to be dropped.
     pub(super) fn into_entries(self) -> impl Iterator<Item = Entry<T>> {
-        self.0.into_iter().map(|place| {
+        self.0.into_iter().filter_map(|place| {
             // SAFETY: the segment is nobody else's any more.
-            unsafe { place.replace(Entry::Vacant) }
+            let entry = unsafe { place.replace(Entry::Vacant) };
+            entry.needs_drop().then_some(entry)
         })
     }
 }
