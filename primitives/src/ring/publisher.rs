@@ -60,13 +60,17 @@ impl<T> Publisher<T> {
     /// [`PublishError`] gives the message back when the ring is closed.
     #[inline]
     pub fn publish(&self, message: T) -> Result<(), PublishError<T>> {
-        match self.ring.try_publish(message) {
-            Ok(()) => Ok(()),
-            Err((Refused::Closed, message)) => Err(PublishError(message)),
-            Err((Refused::Full, message)) => match self.publish_later(message, None) {
-                Ok(()) => Ok(()),
-                Err((_, message)) => Err(PublishError(message)),
-            },
+        self.ring.try_publish(message).or_else(|refused| self.publish_refused(refused))
+    }
+
+    /// Publishes a message that found no room.
+    #[cold]
+    fn publish_refused(&self, (refused, message): (Refused, T)) -> Result<(), PublishError<T>> {
+        match refused {
+            Refused::Closed => Err(PublishError(message)),
+            Refused::Full => {
+                self.publish_later(message, None).map_err(|(_, message)| PublishError(message))
+            }
         }
     }
 
