@@ -342,14 +342,13 @@ fn a_number_is_lent_to_one_who_comes_after_whoever_had_it() {
 }
 
 #[test]
-fn three_producers_hold_a_cell_each() {
+fn producers_that_share_holders_take_one_each() {
     explore(|| {
         let lane = lane_with(0, 3);
-        let others = [1, 2].map(|task| spawn_with(&lane, move |lane| push(lane, task)));
-        assert_eq!(push(&lane, 0), Ok(()));
-        for other in others {
-            assert_eq!(other.join().unwrap(), Ok(()));
-        }
+        let one = spawn_with(&lane, |lane| push(lane, 0));
+        let two = spawn_with(&lane, |lane| [1, 2].map(|task| push(lane, task)));
+        assert_eq!(one.join().unwrap(), Ok(()));
+        assert_eq!(two.join().unwrap(), [Ok(()), Ok(())]);
         assert_eq!(sorted(drain(&lane)), [0, 1, 2]);
     });
 }
@@ -370,17 +369,16 @@ fn a_shared_holder_is_given_back_after_each_push() {
 #[test]
 fn a_cell_whose_task_is_not_moved_out_yet_is_not_written_to() {
     explore(|| {
-        let lane = lane_with(1, 1);
-        let consumer = spawn_with(&lane, pop);
-        let mut popped = Vec::new();
-        // Gets the cell in exchange that the consumer may still be busy with, and would use it next.
-        if push(&lane, 1).is_ok() {
-            popped.extend(pop(&lane));
-            push(&lane, 2).unwrap();
-        }
-        popped.extend(consumer.join().unwrap());
-        popped.extend(drain(&lane));
-        let all = sorted(popped);
-        assert!(all == [0] || all == [0, 1, 2], "{all:?}");
+        let lane = lane_with(0, 1);
+        let other = spawn_with(&lane, |lane| (push(lane, 0).is_ok(), pop(lane)));
+        // Gets the cell in exchange that the other has written to, and may still be busy with, and would use it next.
+        let first = push(&lane, 1).is_ok();
+        let popped = pop(&lane);
+        let second = push(&lane, 2).is_ok();
+        let (zeroth, other) = other.join().unwrap();
+        let pushed = [(zeroth, 0), (first, 1), (second, 2)];
+        let pushed = pushed.into_iter().filter_map(|(is_ok, task)| is_ok.then_some(task));
+        let popped = popped.into_iter().chain(other).chain(drain(&lane));
+        assert_eq!(sorted(popped.collect()), pushed.collect::<Vec<_>>());
     });
 }

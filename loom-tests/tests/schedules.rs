@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use queenright_primitives::notify::Event;
 use queenright_primitives::ring::{Options, Publisher, RecvError, Subscriber};
-use queenright_primitives::schedule::{Class, Hint, PriorityQueue};
+use queenright_primitives::schedule::{Class, Hint, LaneQueue, PriorityQueue};
 use queenright_primitives::snapshot::{Snapshot, SnapshotCell, Version};
 use shuttle::sync::Arc;
 use shuttle::thread;
@@ -350,4 +350,76 @@ fn a_smallest_ring_serves_every_kind_of_subscriber() {
 #[test]
 fn a_ring_of_longer_segments_serves_every_kind_of_subscriber() {
     check(|| broadcast(2));
+
+#[test]
+fn lanes_lose_nothing_and_keep_the_order_of_each_producer() {
+    check(|| {
+        const EACH: u64 = 4;
+        let alive = std::sync::Arc::new(AtomicUsize::new(0));
+        // Of few places, and so impatient that overdue tasks go first now and then.
+        let queue = Arc::new(LaneQueue::bounded(2, 3));
+        let producers: Vec<_> = (0..3)
+            .map(|producer| {
+                let (queue, alive) = (Arc::clone(&queue), std::sync::Arc::clone(&alive));
+                thread::spawn(move || {
+                    let class = if producer == 2 { Class::Low } else { Class::High };
+                    let tasks = producer * 10..producer * 10 + EACH;
+                    let pushed = tasks
+                        .filter(|task| queue.try_push(Counted::new(&alive, *task), class).is_ok());
+                    pushed.collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let consumers: Vec<_> = (0..2)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || {
+                    let popped: Vec<_> = (0..6).filter_map(|_| queue.try_pop()).collect();
+                    popped.iter().map(Counted::get).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let mut pushed: Vec<u64> =
+            producers.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        let mut popped: Vec<Vec<u64>> =
+            consumers.into_iter().map(|thread| thread.join().unwrap()).collect();
+        popped.push(std::iter::from_fn(|| queue.try_pop()).map(|task| task.get()).collect());
+        for popped in &popped {
+            for producer in 0..3 {
+                let mut of_one = popped.iter().filter(|task| *task / 10 == producer);
+                assert!(of_one.clone().is_sorted(), "{:?}", of_one.next());
+            }
+        }
+        let mut popped = popped.concat();
+        popped.sort_unstable();
+        pushed.sort_unstable();
+        assert_eq!(popped, pushed);
+        assert!(queue.is_empty() && queue.len() == 0);
+        assert_eq!(alive.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
+fn lanes_that_are_never_empty_are_never_found_empty() {
+    check(|| {
+        // Each of three threads holds one task at a time, and there is one more.
+        let queue = Arc::new(LaneQueue::bounded(4, 2));
+        for task in 0..4 {
+            queue.try_push(task, Class::ALL[task]).unwrap();
+        }
+        let work = |queue: &LaneQueue<usize>, thread: usize| {
+            for turn in 0..3 {
+                let task = queue.try_pop().expect("one is always left");
+                let class = Class::ALL[(task + thread + turn) % Class::ALL.len()];
+                queue.try_push(task, class).expect("a cell for the first thread and two others");
+            }
+        };
+        let others = [1, 2].map(|other| {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || work(&queue, other))
+        });
+        work(&queue, 0);
+        others.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(queue.len(), 4);
+    });
 }

@@ -86,3 +86,38 @@ impl Drop for Lent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::own_number;
+
+    #[test]
+    fn no_two_living_threads_have_the_same_number() {
+        const THREADS: usize = 70;
+        let all_have_asked = Barrier::new(THREADS);
+        let numbers: Vec<_> = thread::scope(|scope| {
+            let ask = || {
+                let number = own_number();
+                all_have_asked.wait();
+                assert_eq!(own_number(), number);
+                number
+            };
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(!numbers.is_empty() && numbers.iter().all(|number| *number < 64));
+        assert_eq!(numbers.iter().collect::<HashSet<_>>().len(), numbers.len());
+    }
+
+    #[test]
+    fn numbers_are_used_again() {
+        // More threads than there are numbers, one after another.
+        let have_one = (0..1000).filter(|_| thread::spawn(own_number).join().unwrap().is_some());
+        // All but those that start while another test has all the numbers.
+        assert!(have_one.count() > 64);
+    }
+}

@@ -46,7 +46,8 @@ impl Holder {
     fn take(&self) -> Option<Taken<'_>> {
         // Acquire pairs with the Release in `Taken::drop`.
         let taken = self.taken.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed);
-        taken.is_ok().then_some(Taken(self))
+        // Not made before it is known: what is dropped is given back.
+        taken.is_ok().then(|| Taken(self))
     }
 
     /// The cell of a lane.

@@ -91,6 +91,49 @@ fn a_task_whose_drop_panics_takes_no_other_with_it() {
 }
 
 #[test]
+fn more_threads_than_have_a_number_of_their_own_push_and_pop() {
+    const THREADS: usize = 80;
+    let queue = LaneQueue::bounded(THREADS, 100);
+    let all_there = std::sync::Barrier::new(THREADS);
+    std::thread::scope(|scope| {
+        for task in 0..THREADS {
+            let (queue, all_there) = (&queue, &all_there);
+            scope.spawn(move || {
+                all_there.wait();
+                // Refused while 16 others are in the middle of it.
+                while queue.try_push(task, Class::Normal).is_err() {
+                    std::thread::yield_now();
+                }
+                // Nobody gives a number back before.
+                all_there.wait();
+            });
+        }
+    });
+    let mut tasks = drained(&queue);
+    tasks.sort_unstable();
+    assert_eq!(tasks, (0..THREADS).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_queue_can_be_used_while_a_thread_is_torn_down() {
+    struct PushesLate(Arc<LaneQueue<u32>>);
+    impl Drop for PushesLate {
+        fn drop(&mut self) {
+            self.0.try_push(1, Class::Normal).unwrap();
+        }
+    }
+    thread_local!(static LATE: std::cell::RefCell<Option<PushesLate>> = const { std::cell::RefCell::new(None) });
+    let queue = Arc::new(LaneQueue::bounded(2, 100));
+    let late = PushesLate(Arc::clone(&queue));
+    let thread = std::thread::spawn(move || {
+        LATE.set(Some(late));
+        LATE.with_borrow(|late| late.as_ref().unwrap().0.try_push(0, Class::Normal).unwrap());
+    });
+    thread.join().unwrap();
+    assert_eq!(drained(&queue), [0, 1]);
+}
+
+#[test]
 fn a_queue_goes_where_its_tasks_can_go() {
     fn is_shared<T: Send + Sync>() {}
     is_shared::<LaneQueue<std::cell::Cell<u8>>>();

@@ -76,16 +76,17 @@ fn queue(patience: u64) -> Queue {
     Arc::new(LaneQueue::bounded(CAPACITY, patience))
 }
 
-/// With many threads stopped before each access of `work` in turn, others do a thousand laps; then those go on.
+/// With as many threads stopped as may be, each before the same access of `work`, others do 200 laps of each lane; then those go on. For
+/// each access in turn.
 fn holds_nobody_up<R: Send + 'static>(
     patience: u64,
+    tasks: u32,
     work: impl Fn(&Queue) -> R + Clone + Send + 'static,
     check: impl Fn(Vec<R>, Vec<u32>),
 ) {
     for access in 0.. {
         let queue = queue(patience);
-        queue.try_push(FIRST, Class::Normal).unwrap();
-        // As many as there are shared holders.
+        (0..tasks).for_each(|task| queue.try_push(FIRST + task, Class::Normal).unwrap());
         let threads: Vec<_> =
             (0..holders::SHARED).map(|_| stopped(&queue, access, work.clone())).collect();
         let any_reached = threads.iter().any(|thread| thread.reached);
@@ -104,7 +105,7 @@ fn holds_nobody_up<R: Send + 'static>(
 fn producers_that_stopped_hold_nobody_up() {
     for patience in [0, 1000] {
         let work = |queue: &Queue| queue.try_push(STOPPED, Class::Normal).is_ok();
-        holds_nobody_up(patience, work, |pushed, mut popped| {
+        holds_nobody_up(patience, 1, work, |pushed, mut popped| {
             let refused = pushed.iter().filter(|pushed| !**pushed).count();
             popped.extend(vec![STOPPED; refused]);
             popped.sort_unstable();
@@ -117,14 +118,12 @@ fn producers_that_stopped_hold_nobody_up() {
 
 #[test]
 fn consumers_that_stopped_hold_nobody_up() {
-    for patience in [0, 1000] {
-        holds_nobody_up(
-            patience,
-            |queue| queue.try_pop(),
-            |taken, mut popped| {
-                popped.extend(taken.into_iter().flatten());
-                assert_eq!(popped, [FIRST]);
-            },
-        );
+    for (patience, tasks) in [(0, 1), (0, 3), (1000, 1), (1000, 3)] {
+        let work = |queue: &Queue| queue.try_pop();
+        holds_nobody_up(patience, tasks, work, |taken, mut popped| {
+            popped.extend(taken.into_iter().flatten());
+            popped.sort_unstable();
+            assert_eq!(popped, (FIRST..FIRST + tasks).collect::<Vec<_>>());
+        });
     }
 }
