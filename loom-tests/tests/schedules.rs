@@ -350,6 +350,7 @@ fn a_smallest_ring_serves_every_kind_of_subscriber() {
 #[test]
 fn a_ring_of_longer_segments_serves_every_kind_of_subscriber() {
     check(|| broadcast(2));
+}
 
 #[test]
 fn lanes_lose_nothing_and_keep_the_order_of_each_producer() {
