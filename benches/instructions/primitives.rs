@@ -1,12 +1,16 @@
 //! The primitives' hot paths.
 
+use std::collections::VecDeque;
 use std::hint::black_box;
 
 use queenright_primitives::aggregate::{Aggregator, Sum};
+use queenright_primitives::claim::{ClaimTable, Incarnation, OwnerId};
 use queenright_primitives::conflict::{ConflictIndex, Footprint};
 use queenright_primitives::notify;
+use queenright_primitives::pool::Pool;
 use queenright_primitives::proposal::{Mode, Write};
-use queenright_primitives::schedule::{Class, Hint, PriorityQueue};
+use queenright_primitives::ring::{Options, Publisher};
+use queenright_primitives::schedule::{Class, Hint, LaneQueue, PriorityQueue};
 use queenright_primitives::snapshot::{SnapshotCell, Version};
 
 use crate::{Benchmark, counted, numbers};
@@ -28,6 +32,12 @@ pub(crate) const ALL: &[Benchmark] = &[
     Benchmark { name: "queue_pop_push/depth_1000/x1000", run: || queue_pop_push(1000) },
     Benchmark { name: "queue_pop_push/depth_100000/x1000", run: || queue_pop_push(100_000) },
     Benchmark { name: "queue_pop_push/deadlines/depth_1000/x1000", run: || queue_deadlines(1000) },
+    Benchmark { name: "queue_pop_push/batches_of_16/x1600", run: queue_batches },
+    Benchmark { name: "lanes_pop_push/depth_1000/x1000", run: || lanes_pop_push(1000) },
+    Benchmark { name: "claim_release/1000_ids/x1000", run: || claim_release(1000) },
+    Benchmark { name: "claim_refused/1000_ids/x1000", run: || claim_refused(1000) },
+    Benchmark { name: "ring_publish_receive/x1000", run: ring_publish_receive },
+    Benchmark { name: "pool_take_return/x1000", run: pool_take_return },
     Benchmark { name: "event_notify_nobody/x1000", run: event_notify_nobody },
     Benchmark { name: "oneshot_send_wait/x1000", run: oneshot_send_wait },
 ];
@@ -146,6 +156,82 @@ fn queue_deadlines(depth: usize) {
     assert_eq!(turn(), 1000);
     assert_eq!(counted(turn), 1000);
     assert_eq!(queue.len(), depth);
+}
+
+fn queue_batches() {
+    let queue = PriorityQueue::bounded(1016, 1 << 20);
+    let hint = |task: usize| Class::ALL[task % 5].into();
+    assert!((0..1000).all(|task| queue.try_push(task, hint(task)).is_ok()));
+    let (mut taken, mut next) = (Vec::with_capacity(16), VecDeque::with_capacity(16));
+    let mut turn = || {
+        let moved = queue.try_pop_many(&mut taken, 16);
+        next.extend(taken.drain(..).map(|task| (task, hint(task))));
+        assert_eq!(queue.try_push_many(&mut next), Ok(moved));
+        moved
+    };
+    let mut turns = || (0..100).map(|_| turn()).sum::<usize>();
+    assert_eq!(turns(), 1600);
+    assert_eq!(counted(turns), 1600);
+}
+
+fn lanes_pop_push(depth: usize) {
+    let queue = LaneQueue::bounded(depth + 1, 1 << 20);
+    let push = |task: usize| queue.try_push(task, Class::ALL[task % 5]).is_ok();
+    assert!((0..depth).all(push));
+    let turn = || (0..1000).filter(|_| queue.try_pop().is_some_and(push)).count();
+    assert_eq!(turn(), 1000);
+    assert_eq!(counted(turn), 1000);
+    assert_eq!(queue.len(), depth);
+}
+
+fn claims(ids: usize) -> ClaimTable<u64, Fixed> {
+    let hasher = Fixed::with_seed(7);
+    ClaimTable::with_capacity_and_hasher(ids, 1000, Incarnation(1), hasher)
+}
+
+fn claim_release(ids: u64) {
+    let table = claims(ids as usize);
+    let step = |id: u64| {
+        let claimed = table.claim(id, OwnerId(1), 0);
+        claimed.is_ok_and(|token| table.release(&token, 1).is_ok())
+    };
+    let steps = || (0..ids).filter(|id| step(*id)).count() as u64;
+    assert_eq!(steps(), ids);
+    assert_eq!(counted(steps), ids);
+    assert!(table.is_empty());
+}
+
+fn claim_refused(ids: u64) {
+    let table = claims(ids as usize);
+    assert!((0..ids).all(|id| table.claim(id, OwnerId(1), 0).is_ok()));
+    let refused = || (0..ids).filter(|id| table.claim(*id, OwnerId(2), 1).is_err()).count() as u64;
+    assert_eq!(refused(), ids);
+    assert_eq!(counted(refused), ids);
+}
+
+fn ring_publish_receive() {
+    let publisher = Publisher::bounded(1024);
+    let mut subscriber = publisher.subscribe(Options::block());
+    let mut step = |n: u64| {
+        assert!(publisher.publish(n).is_ok());
+        subscriber.try_recv().map_or(0, |message| *message)
+    };
+    let mut sum = || (0..1000).map(&mut step).sum::<u64>();
+    assert_eq!(sum(), 499_500);
+    assert_eq!(counted(sum), 499_500);
+}
+
+fn pool_take_return() {
+    let pool = Pool::builder(|| [0_u64; 8]).reset(|object| object[0] = 0).capacity(8).build();
+    let step = || {
+        let mut object = pool.take();
+        object[0] += 1;
+        object[0]
+    };
+    let sum = || (0..1000).map(|_| step()).sum::<u64>();
+    assert_eq!(sum(), 1000);
+    assert_eq!(counted(sum), 1000);
+    assert_eq!(pool.stats().misses, 1);
 }
 
 fn event_notify_nobody() {
