@@ -14,11 +14,12 @@
 //! | [`Agree`] | the one value | the values differ |
 //! | [`Meet`] on your own type | the greatest lower bound | it is empty |
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+
+use crate::flat::FlatMap;
 
 pub mod laws;
 
@@ -256,13 +257,13 @@ impl std::error::Error for NothingLeft {}
 /// ```
 #[derive(Clone, Debug)]
 pub struct Aggregator<K, C, S = foldhash::fast::RandomState> {
-    merged: HashMap<K, C, S>,
+    merged: FlatMap<K, C, S>,
 }
 
 impl<K: Hash + Eq, C: Commutative + Clone> Aggregator<K, C> {
     /// Without any change yet.
     pub fn new() -> Self {
-        Aggregator { merged: HashMap::default() }
+        Self::with_hasher(foldhash::fast::RandomState::default())
     }
 }
 
@@ -275,7 +276,7 @@ impl<K: Hash + Eq, C: Commutative + Clone> Default for Aggregator<K, C> {
 impl<K: Hash + Eq, C: Commutative + Clone, S: BuildHasher> Aggregator<K, C, S> {
     /// Without any change yet; it hashes with `hasher`.
     pub fn with_hasher(hasher: S) -> Self {
-        Aggregator { merged: HashMap::with_hasher(hasher) }
+        Aggregator { merged: FlatMap::with_hasher(hasher) }
     }
 
     /// Merges one change. O(1) and the cost of a merge.
@@ -283,13 +284,9 @@ impl<K: Hash + Eq, C: Commutative + Clone, S: BuildHasher> Aggregator<K, C, S> {
     /// # Errors
     /// When it cannot stand with those submitted before; nothing is changed then.
     pub fn submit(&mut self, key: K, change: &C) -> Result<(), C::Refusal> {
-        match self.merged.entry(key) {
-            Entry::Occupied(mut merged) => merged.get_mut().merge(change),
-            Entry::Vacant(empty) => {
-                empty.insert(change.clone());
-                Ok(())
-            }
-        }
+        self.merged.reserve(1);
+        let (number, is_new) = self.merged.number_of(key, || change.clone());
+        if is_new { Ok(()) } else { self.merged.value_mut(number).merge(change) }
     }
 
     /// What the key's changes would merge to with this one, without submitting it.
@@ -312,7 +309,7 @@ impl<K: Hash + Eq, C: Commutative + Clone, S: BuildHasher> Aggregator<K, C, S> {
         self.merged.get(key)
     }
 
-    /// Takes all merged changes out, in no particular order, and keeps the memory.
+    /// Takes all merged changes out, in the order in which their keys came, and keeps the memory.
     pub fn drain(&mut self) -> impl Iterator<Item = (K, C)> + '_ {
         self.merged.drain()
     }

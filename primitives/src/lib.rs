@@ -42,6 +42,7 @@
 #[doc = include_str!("../README.md")]
 struct CratePage;
 
+mod flat;
 #[cfg_attr(not(queenright_loom), expect(unreachable_pub, reason = "its models reach it"))]
 mod lock;
 mod panics;

@@ -47,6 +47,25 @@ pub enum Read<K> {
     Under(K),
 }
 
+impl<K> Read<K> {
+    /// The key, or the prefix.
+    #[inline]
+    pub fn key(&self) -> &K {
+        match self {
+            Read::Key(key) | Read::Under(key) => key,
+        }
+    }
+
+    /// The key, if it is not a prefix that is read.
+    #[inline]
+    pub(crate) fn as_key(&self) -> Option<&K> {
+        match self {
+            Read::Key(key) => Some(key),
+            Read::Under(_) => None,
+        }
+    }
+}
+
 /// One entry of a write set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Write<K, M> {

@@ -364,13 +364,14 @@ impl<'a> Round<'a> {
         self.refused.get(&attempt).cloned().map(Answer::Final)
     }
 
-    fn judge(&self, proposal: &'a Proposal) -> Result<(Position, Touches<'a>), Outcome> {
+    fn judge(&mut self, proposal: &'a Proposal) -> Result<(Position, Touches<'a>), Outcome> {
         self.well_formed(proposal)?;
         self.in_time_and_size(proposal)?;
         self.reads_are_fresh(proposal)?;
         self.preconditions_hold(proposal)?;
         let touches = Touches::of(proposal);
-        let position = self.index.check(touches.footprint()).map_err(|clash| self.clash(clash))?;
+        let position = self.index.check(touches.footprint()).map(|it| it.position());
+        let position = position.map_err(|clash| self.clash(clash))?;
         self.operations_stand(proposal)?;
         Ok((position, touches))
     }

@@ -3,6 +3,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use proptest::prelude::*;
 
 use super::*;
+use crate::proposal::{Mode, Write};
 
 #[derive(Clone, Debug)]
 struct Owned {
@@ -179,8 +180,8 @@ fn a_prefix_read_sees_creation_below_but_not_beside() {
     let scan = [Read::Under("a/b")];
     index.admit(0, Footprint { reads: &scan, writes: &[set("d")] });
     let reads = [Read::Key("d")];
-    let below = index.check(Footprint { reads: &reads, writes: &[set("a/b/new")] });
+    let below = index.try_admit(1, Footprint { reads: &reads, writes: &[set("a/b/new")] });
     assert_eq!(below.unwrap_err().rule, Rule::ReadWrite);
-    let beside = index.check(Footprint { reads: &reads, writes: &[set("a/bc")] });
+    let beside = index.try_admit(1, Footprint { reads: &reads, writes: &[set("a/bc")] });
     assert_eq!(beside, Ok(Position::Front));
 }

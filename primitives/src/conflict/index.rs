@@ -1,0 +1,343 @@
+//! The index of what was accepted.
+
+use std::hash::BuildHasher;
+use std::iter;
+
+use super::{Clash, Footprint, Position, Rule};
+use crate::flat::{FlatMap, NONE};
+use crate::proposal::{Hierarchy, Mode, Read, Write};
+
+/// What the accepted proposals read and wrote, by key.
+///
+/// ```
+/// use queenright_primitives::conflict::{ConflictIndex, Footprint, Position, Rule};
+/// use queenright_primitives::proposal::{Mode, Read, Write};
+///
+/// let mut index = ConflictIndex::<&str, ()>::new();
+/// let set_port = [Write { key: "server/port", mode: Mode::Exclusive }];
+/// let first = Footprint { reads: &[], writes: &set_port };
+/// assert_eq!(index.try_admit(0, first), Ok(Position::Back));
+///
+/// let clash = index.try_admit(1, first).unwrap_err();
+/// assert_eq!((clash.with, clash.rule), (0, Rule::WriteWrite));
+///
+/// // Reading everything under `server` while another writes there: fine, it goes first.
+/// let reader = Footprint { reads: &[Read::Under("server")], writes: &[] };
+/// assert_eq!(index.try_admit(2, reader), Ok(Position::Front));
+/// ```
+#[derive(Clone, Debug)]
+pub struct ConflictIndex<K, M, S = foldhash::fast::RandomState> {
+    /// Keys of candidates that were not accepted stand here too, untouched.
+    touched: FlatMap<K, Touched<M>, S>,
+    /// What was done to the prefixes of keys. Nothing is, unless somebody reads a prefix.
+    prefixes: FlatMap<K, Prefix, S>,
+    /// The number that each of the accepted was admitted under.
+    accepted: Vec<usize>,
+    /// Of how many keys the prefixes know whether they are written.
+    told: usize,
+    /// Which of those were written since.
+    written_since: Vec<u32>,
+    /// How many entries are settled. Those behind them are keys that the last candidate brought, and say what is to be said if
+    /// it is accepted; unless it is, they are wiped before the next one.
+    settled: usize,
+    /// The settled entries that change if the candidate is accepted: those that it writes first, and those that it reads.
+    to_write: Vec<(u32, Mode<M>)>,
+    to_read: Vec<u32>,
+}
+
+/// What the accepted did at one key: who did it first, by place in `accepted`, or [`NONE`].
+#[derive(Clone, Copy, Debug)]
+struct Touched<M> {
+    written: u32,
+    read: u32,
+    /// How it was written, if it was.
+    mode: Mode<M>,
+}
+
+/// What the accepted did at and under a prefix: who did it first, by place in `accepted`, or [`NONE`].
+#[derive(Clone, Copy, Debug)]
+struct Prefix {
+    written: u32,
+    read: u32,
+}
+
+/// A candidate that clashes with nothing accepted so far; whoever has looked further may [admit](Self::admit) it.
+#[derive(Debug)]
+#[must_use = "a candidate is not recorded until it is admitted"]
+pub struct Admissible<'i, 'f, K, M, S> {
+    index: &'i mut ConflictIndex<K, M, S>,
+    candidate: Footprint<'f, K, M>,
+    position: Position,
+}
+
+impl<K: Hierarchy, M: Copy + Eq> ConflictIndex<K, M> {
+    /// An empty index with a hash key of its own.
+    pub fn new() -> Self {
+        Self::with_hasher(foldhash::fast::RandomState::default())
+    }
+}
+
+impl<K: Hierarchy, M: Copy + Eq> Default for ConflictIndex<K, M> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher + Clone> ConflictIndex<K, M, S> {
+    /// An empty index that hashes with `hasher`.
+    pub fn with_hasher(hasher: S) -> Self {
+        ConflictIndex {
+            touched: FlatMap::with_hasher(hasher.clone()),
+            prefixes: FlatMap::with_hasher(hasher),
+            accepted: Vec::new(),
+            told: 0,
+            written_since: Vec::new(),
+            settled: 0,
+            to_write: Vec::new(),
+            to_read: Vec::new(),
+        }
+    }
+}
+
+impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
+    /// Forgets everything but keeps the memory. O(1).
+    pub fn clear(&mut self) {
+        self.touched.clear();
+        self.prefixes.clear();
+        self.accepted.clear();
+        self.told = 0;
+        self.written_since.clear();
+        self.settled = 0;
+    }
+
+    /// Gives back memory beyond what so many keys need, or as many as are recorded.
+    pub fn shrink_to(&mut self, keys: usize) {
+        self.touched.shrink_to(keys);
+        self.prefixes.shrink_to(keys);
+        self.accepted.shrink_to(keys);
+        self.written_since.shrink_to(keys);
+        self.to_write.shrink_to(keys);
+        self.to_read.shrink_to(keys);
+    }
+
+    /// Looks whether a candidate can stand with those admitted, and where. O(its keys), and × depth if prefixes are read.
+    ///
+    /// # Errors
+    /// The first [`Clash`], writes before reads, in the order of the footprint.
+    #[inline]
+    pub fn check<'i, 'f>(
+        &'i mut self,
+        candidate: Footprint<'f, K, M>,
+    ) -> Result<Admissible<'i, 'f, K, M, S>, Clash<K>> {
+        let position = self.position(candidate)?;
+        Ok(Admissible { index: self, candidate, position })
+    }
+
+    /// Records an accepted proposal under the number `who`, without checking it.
+    pub fn admit(&mut self, who: usize, accepted: Footprint<'_, K, M>) {
+        self.begin(accepted);
+        for write in accepted.writes {
+            let (number, _) = self.touched.number_of(write.key, || Touched::NOT);
+            self.to_write.push((number, write.mode));
+        }
+        for key in keys_of(accepted.reads) {
+            let (number, _) = self.touched.number_of(key, || Touched::NOT);
+            self.to_read.push(number);
+        }
+        self.record(who, accepted);
+    }
+
+    /// Checks a candidate and, if it clashes with nothing, records it under the number `who`.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check); nothing is recorded then.
+    #[inline]
+    pub fn try_admit(
+        &mut self,
+        who: usize,
+        candidate: Footprint<'_, K, M>,
+    ) -> Result<Position, Clash<K>> {
+        let position = self.position(candidate)?;
+        self.record(who, candidate);
+        Ok(position)
+    }
+
+    /// Forgets the last candidate, if it was not accepted, and makes room for this one.
+    #[inline]
+    fn begin(&mut self, candidate: Footprint<'_, K, M>) {
+        if self.settled < self.touched.len() {
+            self.touched.values_from(self.settled).for_each(|touched| *touched = Touched::NOT);
+            self.settled = self.touched.len();
+        }
+        self.to_write.clear();
+        self.to_read.clear();
+        self.touched.reserve(candidate.writes.len() + candidate.reads.len());
+    }
+
+    /// Where a candidate can go. What is to be changed if it is accepted is left behind.
+    #[inline]
+    fn position(&mut self, candidate: Footprint<'_, K, M>) -> Result<Position, Clash<K>> {
+        self.begin(candidate);
+        let place = self.accepted.len() as u32;
+        let mut writes_read = false;
+        for write in candidate.writes {
+            let as_written = || Touched { written: place, read: NONE, mode: write.mode };
+            let (number, is_new) = self.touched.number_of(write.key, as_written);
+            if !is_new {
+                writes_read |= self.write_again(number, write)?;
+            }
+        }
+        if candidate.reads.is_empty() {
+            return Ok(Position::Back);
+        }
+        match self.first_read_of_written(candidate.reads, place) {
+            None => Ok(Position::Back),
+            Some((key, writer)) if writes_read || self.writes_under_read(candidate.writes) => {
+                Err(Clash { with: self.accepted[writer as usize], key, rule: Rule::ReadWrite })
+            }
+            Some(_) => Ok(Position::Front),
+        }
+    }
+
+    /// The candidate writes a key that was there before. Says whether an accepted proposal reads it.
+    #[inline]
+    fn write_again(&mut self, number: u32, write: &Write<K, M>) -> Result<bool, Clash<K>> {
+        let touched = self.touched.value(number);
+        match self.accepted.get(touched.written as usize) {
+            None if touched.written == NONE => self.to_write.push((number, write.mode)),
+            Some(&with) if !touched.mode.goes_with(&write.mode) => {
+                return Err(Clash { with, key: write.key, rule: Rule::WriteWrite });
+            }
+            // It goes with the accepted, or the candidate names the key twice.
+            _ => {}
+        }
+        Ok(touched.read != NONE)
+    }
+
+    /// The first that an accepted proposal writes, and which one does.
+    fn first_read_of_written(&mut self, reads: &[Read<K>], place: u32) -> Option<(K, u32)> {
+        let mut first = None;
+        for read in reads {
+            let writer = match read {
+                Read::Key(key) => {
+                    let as_read = || Touched { written: NONE, read: place, mode: Mode::Exclusive };
+                    let (number, is_new) = self.touched.number_of(*key, as_read);
+                    if !is_new {
+                        self.to_read.push(number);
+                    }
+                    self.touched.value(number).written
+                }
+                Read::Under(prefix) => self.written_under(prefix),
+            };
+            // What it writes itself counts as not written.
+            if first.is_none() && writer < place {
+                first = Some((*read.key(), writer));
+            }
+        }
+        first
+    }
+
+    /// The first who wrote a key at or under a prefix, or [`NONE`].
+    #[cold]
+    fn written_under(&mut self, prefix: &K) -> u32 {
+        self.tell_prefixes();
+        self.prefixes.get(prefix).map_or(NONE, |prefix| prefix.written)
+    }
+
+    /// Whether an accepted proposal reads a prefix of what the candidate writes.
+    fn writes_under_read(&self, writes: &[Write<K, M>]) -> bool {
+        let is_read = |prefix: K| self.prefixes.get(&prefix).is_some_and(|it| it.read != NONE);
+        let under_read = |write: &Write<K, M>| {
+            iter::successors(Some(write.key), |key| key.parent()).any(is_read)
+        };
+        self.prefixes.len() > 0 && writes.iter().any(under_read)
+    }
+
+    /// Tells the prefixes of what was written that it was.
+    fn tell_prefixes(&mut self) {
+        while let Some(number) = self.written_since.pop() {
+            self.tell_prefixes_of(number);
+        }
+        while self.told < self.settled {
+            self.tell_prefixes_of(self.told as u32);
+            self.told += 1;
+        }
+    }
+
+    fn tell_prefixes_of(&mut self, number: u32) {
+        let (key, touched) = self.touched.entry(number);
+        // `NONE` is larger than all others.
+        let writer = touched.written;
+        for prefix in iter::successors(Some(*key), |key| key.parent()) {
+            let above = self.prefix_mut(prefix);
+            above.written = above.written.min(writer);
+        }
+    }
+
+    fn prefix_mut(&mut self, prefix: K) -> &mut Prefix {
+        self.prefixes.reserve(1);
+        let (number, _) = self.prefixes.number_of(prefix, || Prefix { written: NONE, read: NONE });
+        self.prefixes.value_mut(number)
+    }
+
+    /// Records the candidate.
+    #[inline]
+    fn record(&mut self, who: usize, accepted: Footprint<'_, K, M>) {
+        let place = self.accepted.len() as u32;
+        self.accepted.push(who);
+        self.settled = self.touched.len();
+        for &(number, mode) in &self.to_write {
+            let touched = self.touched.value_mut(number);
+            if touched.written == NONE {
+                (touched.written, touched.mode) = (place, mode);
+                if (number as usize) < self.told {
+                    self.written_since.push(number);
+                }
+            }
+        }
+        for &number in &self.to_read {
+            self.touched.value_mut(number).read.set_first(place);
+        }
+        for read in accepted.reads {
+            if let Read::Under(prefix) = read {
+                self.prefix_mut(*prefix).read.set_first(place);
+            }
+        }
+    }
+}
+
+fn keys_of<K: Copy>(reads: &[Read<K>]) -> impl Iterator<Item = K> {
+    reads.iter().filter_map(Read::as_key).copied()
+}
+
+impl<M> Touched<M> {
+    const NOT: Self = Touched { written: NONE, read: NONE, mode: Mode::Exclusive };
+}
+
+/// Only the first counts.
+trait SetFirst {
+    fn set_first(&mut self, place: u32);
+}
+
+impl SetFirst for u32 {
+    #[inline]
+    fn set_first(&mut self, place: u32) {
+        if *self == NONE {
+            *self = place;
+        }
+    }
+}
+
+impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> Admissible<'_, '_, K, M, S> {
+    /// Where it goes among those admitted before.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Records it under the number `who`.
+    #[inline]
+    pub fn admit(self, who: usize) -> Position {
+        self.index.record(who, self.candidate);
+        self.position
+    }
+}

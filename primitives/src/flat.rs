@@ -1,0 +1,217 @@
+//! A hash table for one batch after another: keys are numbered in the order in which they came, and forgotten all at once.
+
+use std::hash::{BuildHasher, Hash};
+
+/// From keys to values, which are numbered from 0.
+///
+/// Entries stand in the order in which they came. Where they are is found by open addressing in groups of eight, as in
+/// Abseil's and hashbrown's tables, here in one machine word: for each place a byte with seven bits of the hash, or 0 if it is
+/// vacant. Beside it stands the number of an entry, in which the whole key is compared. What is searched is only as large as the
+/// last batch needed, so that forgetting a small batch costs little after a large one. At most half of the places are taken.
+#[derive(Clone, Debug)]
+pub(crate) struct FlatMap<K, V, S> {
+    /// The bytes of each group. All beyond `mask` are 0.
+    groups: Vec<u64>,
+    /// The number that each place holds.
+    numbers: Vec<u32>,
+    /// The number of groups that are searched, less one: that is a power of two.
+    mask: usize,
+    entries: Vec<(K, V)>,
+    hasher: S,
+}
+
+/// The number of no entry.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// How many places a group has.
+const PLACES: usize = 8;
+const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
+impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
+    pub(crate) fn with_hasher(hasher: S) -> Self {
+        FlatMap { groups: vec![0], numbers: vec![0; PLACES], mask: 0, entries: Vec::new(), hasher }
+    }
+
+    /// How many entries there are.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[inline]
+    pub(crate) fn value(&self, number: u32) -> &V {
+        &self.entries[number as usize].1
+    }
+
+    #[inline]
+    pub(crate) fn value_mut(&mut self, number: u32) -> &mut V {
+        &mut self.entries[number as usize].1
+    }
+
+    /// The values from this number on.
+    pub(crate) fn values_from(&mut self, number: usize) -> impl Iterator<Item = &mut V> {
+        self.entries[number..].iter_mut().map(|(_, value)| value)
+    }
+
+    #[inline]
+    pub(crate) fn entry(&self, number: u32) -> &(K, V) {
+        &self.entries[number as usize]
+    }
+
+    /// Forgets all entries, and keeps their memory. A byte is written for each two of them, and drops are run if there are any.
+    pub(crate) fn clear(&mut self) {
+        self.forget();
+        self.entries.clear();
+    }
+
+    /// Gives all entries away, in the order of their numbers, and keeps the memory.
+    pub(crate) fn drain(&mut self) -> std::vec::Drain<'_, (K, V)> {
+        self.forget();
+        self.entries.drain(..)
+    }
+
+    fn forget(&mut self) {
+        self.groups[..=self.mask].fill(0);
+        self.mask = groups_for(self.entries.len()) - 1;
+    }
+
+    /// Gives back the memory beyond what so many entries need, or as many as there are.
+    pub(crate) fn shrink_to(&mut self, entries: usize) {
+        self.entries.shrink_to(entries);
+        let groups = groups_for(entries).max(self.mask + 1);
+        self.groups.truncate(groups);
+        self.groups.shrink_to_fit();
+        self.numbers.truncate(groups * PLACES);
+        self.numbers.shrink_to_fit();
+    }
+
+    /// Makes room for so many more entries.
+    #[inline]
+    pub(crate) fn reserve(&mut self, more: usize) {
+        let all = self.entries.len() + more;
+        if all > (self.mask + 1) * (PLACES / 2) {
+            self.grow(groups_for(all));
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, groups: usize) {
+        assert!(groups * PLACES <= NONE as usize, "a batch has fewer than 2³¹ different keys");
+        self.groups[..=self.mask].fill(0);
+        self.groups.resize(groups.max(self.groups.len()), 0);
+        self.numbers.resize(self.groups.len() * PLACES, 0);
+        self.mask = groups - 1;
+        for number in 0..self.entries.len() {
+            let hash = self.hasher.hash_one(&self.entries[number].0);
+            let vacancy = self.vacancy(hash);
+            self.fill(vacancy, number as u32);
+        }
+    }
+
+    /// Where an entry of this hash would stand that is not there.
+    fn vacancy(&self, hash: u64) -> Vacancy {
+        let mut group = hash as usize;
+        loop {
+            group &= self.mask;
+            if let Some(vacancy) = Vacancy::of(group, self.groups[group], hash) {
+                return vacancy;
+            }
+            group += 1;
+        }
+    }
+
+    #[inline]
+    fn fill(&mut self, Vacancy { group, bit, tag }: Vacancy, number: u32) {
+        self.groups[group] |= tag << (bit - 7);
+        self.numbers[group * PLACES + bit as usize / 8] = number;
+    }
+
+    /// The number of a key, or where it would stand.
+    #[inline]
+    fn find(&self, key: &K) -> Result<u32, Vacancy> {
+        let hash = self.hasher.hash_one(key);
+        let tags = tag_of(hash) * EACH_BYTE;
+        let mut group = hash as usize;
+        loop {
+            group &= self.mask;
+            let bytes = self.groups[group];
+            // The high bit of each byte that equals the tag, and perhaps of one above it that has another.
+            let differ = bytes ^ tags;
+            let equal = differ.wrapping_sub(EACH_BYTE) & !differ & HIGH_BITS;
+            if equal != 0
+                && let Some(number) = self.find_among(group, equal, key)
+            {
+                return Ok(number);
+            }
+            if let Some(vacancy) = Vacancy::of(group, bytes, hash) {
+                return Err(vacancy);
+            }
+            group += 1;
+        }
+    }
+
+    /// The number of a key, if it is one of those in a group whose bytes these are.
+    #[inline]
+    fn find_among(&self, group: usize, mut bytes: u64, key: &K) -> Option<u32> {
+        while bytes != 0 {
+            let number = self.numbers[group * PLACES + bytes.trailing_zeros() as usize / 8];
+            if self.entries[number as usize].0 == *key {
+                return Some(number);
+            }
+            bytes &= bytes - 1;
+        }
+        None
+    }
+
+    /// The value of a key; `None` if it is not there.
+    #[inline]
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        self.find(key).ok().map(|number| self.value(number))
+    }
+
+    /// The number of a key, and whether it is new: then it is added with the value of `new`. There must be
+    /// [room](Self::reserve) for it.
+    #[inline]
+    pub(crate) fn number_of(&mut self, key: K, new: impl FnOnce() -> V) -> (u32, bool) {
+        match self.find(&key) {
+            Ok(number) => (number, false),
+            Err(vacancy) => {
+                let number = self.entries.len() as u32;
+                self.entries.push((key, new()));
+                self.fill(vacancy, number);
+                (number, true)
+            }
+        }
+    }
+}
+
+/// A vacant place.
+#[derive(Clone, Copy)]
+struct Vacancy {
+    group: usize,
+    /// The high bit of its byte.
+    bit: u32,
+    /// What it would hold.
+    tag: u64,
+}
+
+impl Vacancy {
+    /// The first in a group, if there is one.
+    #[inline]
+    fn of(group: usize, bytes: u64, hash: u64) -> Option<Self> {
+        let vacant = !bytes & HIGH_BITS;
+        (vacant != 0).then(|| Vacancy { group, bit: vacant.trailing_zeros(), tag: tag_of(hash) })
+    }
+}
+
+/// What stands for a hash in a group: never 0. The group is found by other bits.
+#[inline]
+fn tag_of(hash: u64) -> u64 {
+    hash >> 56 | 0x80
+}
+
+/// How many groups so many entries need: a power of two, of whose places at most half are taken.
+fn groups_for(entries: usize) -> usize {
+    entries.div_ceil(PLACES / 2).next_power_of_two()
+}
