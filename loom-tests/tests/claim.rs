@@ -476,6 +476,35 @@ fn of_a_transfer_and_a_reclamation_one_comes_too_late() {
 }
 
 #[test]
+fn a_lapse_beside_a_transfer_is_told_of_with_the_last_token() {
+    explore(|| {
+        let table = table(1, Hashes::One);
+        let token = claimed(&table, 7, ANT, 0).unwrap();
+        let moved = spawn_with(&table, move |table| table.transfer(&token, BEE, 5));
+        let told = Arc::new(Watched::new(0));
+        // Beyond the lease that the transfer grants, too.
+        table.reclaim_expired(100, |_, old| told.set(old.by.0 << 32 | old.token.counter));
+        let (by, counter) = (told.get() >> 32, told.get() & 0xFFFF_FFFF);
+        match moved.join().unwrap() {
+            Ok(moved) => assert_eq!((OwnerId(by), counter), (BEE, moved.fencing().counter)),
+            Err(_) => assert!(counter >= token.fencing().counter),
+        }
+        assert_room(&table, 0);
+    });
+}
+
+#[test]
+fn an_old_token_is_not_current_by_the_lease_of_a_transfer() {
+    explore(|| {
+        let table = table(1, Hashes::One);
+        let token = claimed(&table, 7, ANT, 0).unwrap();
+        let late = spawn_with(&table, move |table| table.is_current(&token, 12));
+        table.transfer(&token, BEE, 5).unwrap();
+        assert!(!late.join().unwrap());
+    });
+}
+
+#[test]
 fn a_transfer_that_is_under_way_does_not_hold_up_a_takeover() {
     explore(|| {
         let table = table(2, Hashes::One);

@@ -67,6 +67,8 @@
 //! | a pin taken away (Release) | the last one (Acquire) | a key is looked at only before it is dropped |
 //! | a slot freed (Release) | a free slot taken (Acquire) | one life of a slot ends before the next begins |
 //! | a free slot taken (Release) | the look at a stack that is empty then (Acquire) | a table is called full only if it was |
+//! | the deadline put off by a transfer (Release) | the deadline (Acquire), then the state again | an old token is not current by the next one's lease |
+//! | the same | a lease found over (Acquire) | the number that a transfer took is lower than that of whoever claims the id after it |
 //! | the state changed by a heartbeat that ends (Release) | the state changed by a transfer (Acquire) | the lease that a transfer grants ends no earlier than that of the heartbeat |
 //!
 //! # Progress

@@ -124,6 +124,12 @@ impl<'d, K> Killed<'d, K> {
         Some(Killed { pinned, linked: !step.unlink() })
     }
 
+    /// What the slot says of the claim that ended.
+    #[inline]
+    pub(super) fn record(&self) -> Record {
+        self.pinned.slot().record()
+    }
+
     pub(super) fn key<R>(&self, look: impl FnOnce(&K) -> R) -> R {
         // SAFETY: it was found in its chain, so the key is there, and it is taken out only after this pin is gone.
         unsafe { self.pinned.slot().key(look) }

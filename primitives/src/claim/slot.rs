@@ -170,11 +170,12 @@ impl<K> Slot<K> {
                 return Err(Over);
             }
             let later = deadline.max(until);
-            // Relaxed: all that is decided here is decided by this word alone; see `find_over`.
+            // All that is decided here is decided by this word alone; see `find_over`. Release: who finds the end that a
+            // transfer grants finds the old token out of force.
             match self.deadline.compare_exchange(
                 deadline,
                 later,
-                Ordering::Relaxed,
+                Ordering::Release,
                 Ordering::Relaxed,
             ) {
                 Ok(_) => return Ok(later),
@@ -194,8 +195,10 @@ impl<K> Slot<K> {
             if now < deadline {
                 return Err(deadline);
             }
-            // Relaxed: of this and a renewal exactly one exchanges the deadline that both read.
-            match self.deadline.compare_exchange(deadline, 0, Ordering::Relaxed, Ordering::Relaxed)
+            // Of this and a renewal exactly one exchanges the deadline that both read. Acquire: the number that a transfer took
+            // before its renewal is lower than that of whoever claims the id next. (Loom lets no exchange take effect before an
+            // earlier one of the same thread: no model misses this.)
+            match self.deadline.compare_exchange(deadline, 0, Ordering::Acquire, Ordering::Relaxed)
             {
                 Ok(_) => return Ok(()),
                 Err(other) => deadline = other,

@@ -62,6 +62,7 @@ pub struct Lapsed {
     /// Whose it was.
     pub by: OwnerId,
     /// The number of its last token: whoever shows this or a lower one for the id is to be refused.
+    /// (If a transfer was under way that was refused for this, owner and number may be those that it was about to give.)
     pub token: FencingToken,
 }
 
@@ -306,7 +307,7 @@ impl<K: Hash + Eq, S: BuildHasher> ClaimTable<K, S> {
     /// fell silent. Lock-free, O(capacity).
     ///
     /// # Panics
-    /// Only if `lapsed` does. What it was told of is freed, and the rest is left as it is.
+    /// Only if `lapsed` or the drop of an id does. What was told of is freed, and the rest is left as it is.
     pub fn reclaim_expired(&self, now: u64, mut lapsed: impl FnMut(&K, Lapsed)) -> usize {
         let is_over = |slot: &Slot<K>| is_claim(slot.state()) && now >= slot.deadline();
         let slots = self.directory.slots().iter().enumerate();
@@ -323,7 +324,7 @@ impl<K: Hash + Eq, S: BuildHasher> ClaimTable<K, S> {
     /// Lock-free, O(capacity).
     ///
     /// # Panics
-    /// Only if `each` does.
+    /// Only if `each` does, or the drop of an id that went while it was shown.
     pub fn for_each(&self, now: u64, mut each: impl FnMut(&K, Status)) {
         for (index, slot) in self.directory.slots().iter().enumerate() {
             if !slot.state().is_live() {
@@ -364,8 +365,9 @@ impl<K: Hash + Eq, S: BuildHasher> ClaimTable<K, S> {
     /// transfer, one comes too late. Only then the slot dies.
     fn lapse<'t>(&'t self, found: Found<'t, K>, now: u64) -> Option<(Killed<'t, K>, Lapsed)> {
         found.slot().find_over(now).ok()?;
-        let Record { owner, counter, .. } = found.slot().record();
         let killed = found.kill(is_claim).ok()?;
+        // Only now: a transfer that was under way may have put its token into force before that.
+        let Record { owner, counter, .. } = killed.record();
         Some((killed, Lapsed { by: owner, token: self.fencing(counter) }))
     }
 
