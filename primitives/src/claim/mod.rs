@@ -15,8 +15,9 @@
 //! # Time
 //! No clock is read here: each call is told what time it is, in ticks of your own, and what it says holds for that time. A lease is
 //! over at its deadline, whether somebody has noticed or not: its holder can do nothing with it any more, not even if nobody wants
-//! the id. Threads whose clocks differ may disagree on whether a lease is over. Who finds it over first decides, for all
-//! others and for good, so that there is one holder at most all the same; a clock that goes back revives nothing.
+//! the id. Threads whose clocks differ may disagree on whether a lease is over, and one whose clock goes back may find it good
+//! again. Who takes the id over or reclaims it first decides, for all others and for good: there is one holder at most, whatever
+//! the clocks say, and no clock brings back what was taken over.
 //!
 //! A holder may be suspended right after it was told that its claim is current, for longer than the lease. What keeps it from
 //! doing harm then is its token's number, [shown to the resource](FencingToken).
@@ -95,7 +96,7 @@
 //!
 //! # Panics in your code
 //! A panic in `Eq` or `Hash` leaves the table as it was. One in the drop of an id reaches whoever freed its slot, after that
-//! is done.
+//! is done. A `claim` drops the id that it takes over and, if it loses the race for that, its own: if both panic, the process aborts.
 //!
 //! # When something else is better
 //! - **A map under a lock**, if one thread claims nearly everything, or the threads hardly ever meet: a claim and its release take four

@@ -219,8 +219,9 @@ impl<K: Hash + Eq, S: BuildHasher> ClaimTable<K, S> {
 
     /// Gives the claim to another owner, with a lease from `now` on and a higher token. This token is stale then.
     ///
-    /// While this runs neither token holds the claim, and it is shown with the owner and the number of before or after. A heartbeat
-    /// with the old token that runs at the same time may put the end of the lease off though it is refused. Lock-free, O(1).
+    /// While this runs neither token holds the claim. Whoever looks at the id meanwhile is shown owner, number and end of the lease each as
+    /// before or as after. A heartbeat with the old token that runs at the same time may put the end of the lease off though it is
+    /// refused. Lock-free, O(1).
     ///
     /// # Errors
     /// The token is stale, or its lease is over at `now`, or was found over before this call had ended.
@@ -378,7 +379,8 @@ impl<K: Hash + Eq, S: BuildHasher> ClaimTable<K, S> {
         loop {
             let record = slot.record();
             let again = slot.state();
-            // Only a claim is written to, and by a transfer alone, which changes the state before and after.
+            // Only a claim is written to, and by a transfer alone. Between two looks at one token the state may have been another
+            // where stores are seen late: then this is a mixture of before and after, as `transfer` says.
             if again.same_token(state) {
                 let Record { owner, counter, deadline } = record;
                 let holder = Holder { by: owner, until: deadline, token: self.fencing(counter) };

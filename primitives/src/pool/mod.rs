@@ -47,7 +47,7 @@
 //! # Progress
 //! | | progress | steps |
 //! |---|---|---|
-//! | `take`, `try_take` and the owned ones | wait-free, beside the making of an object | O(1) if the first place of the thread's line is full, else each place is looked at once at most: O(capacity) |
+//! | `take`, `try_take` and the owned ones | wait-free, beside the making of an object | O(1) if the first place of the thread's line is full, else each other place is looked at once at most: O(capacity) |
 //! | return, `put`, `into_inner` | wait-free, beside your hooks | O(1) for the object of a first place, else the same |
 //! | `clear`, `shrink_to`, `len`, `stats` | wait-free, beside the drop of objects | O(capacity) |
 //!
