@@ -99,9 +99,11 @@ impl Aging {
         let next = self.arrival();
         let firsts = firsts.enumerate().filter_map(|(lane, first)| Some((lane, first?)));
         let oldest = firsts.min_by_key(|(_, first)| first.arrival);
-        let due = oldest.map_or(next, |(_, first)| first.arrival).saturating_add(self.patience);
-        self.gone.none_overdue_before.store(due, Ordering::Relaxed);
-        oldest.filter(|_| self.gone.count.load(Ordering::Relaxed) >= due)
+        let due = |arrival: u64| arrival.saturating_add(self.patience);
+        // Not later than for one that came since to a lane that had been looked at: the oldest that was found may be younger.
+        let oldest_at_most = oldest.map_or(next, |(_, first)| first.arrival.min(next));
+        self.gone.none_overdue_before.store(due(oldest_at_most), Ordering::Relaxed);
+        oldest.filter(|(_, first)| self.gone.count.load(Ordering::Relaxed) >= due(first.arrival))
     }
 
     #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]

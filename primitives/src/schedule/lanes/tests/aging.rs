@@ -5,6 +5,7 @@ use std::thread;
 
 use super::super::*;
 use super::drained;
+use super::stopped::{Queue, stopped};
 
 /// Of tasks that are numbered as they came, in the order in which they have gone: how many overtook each.
 pub(super) fn overtaken(gone: &[u64]) -> impl Iterator<Item = (u64, u64)> {
@@ -147,5 +148,42 @@ fn beside_threads_that_flood_the_queue_a_low_task_waits_as_long_as_it_says() {
             }
             done.store(true, Ordering::SeqCst);
         });
+    }
+}
+
+#[test]
+fn a_pop_that_stopped_between_two_looks_overlooks_nobody_who_came_meanwhile() {
+    const PATIENCE: u64 = 200;
+    // Two loads for whether anything may be due, one of the count of arrivals, two for each empty lane.
+    for access in 0..16 {
+        let queue: Queue = Queue::new(LaneQueue::bounded(8, PATIENCE));
+        for _ in 0..PATIENCE {
+            queue.try_push(0, Class::High).unwrap();
+            queue.try_pop().unwrap();
+        }
+        let pop = stopped(&queue, access, |queue| queue.try_pop());
+        queue.try_push(1, Class::Low).unwrap();
+        let mut waited = 0;
+        // Overtaken almost often enough, when one that is even less urgent comes.
+        for _ in 0..PATIENCE - 1 {
+            queue.try_push(2, Class::High).unwrap();
+            assert_eq!(queue.try_pop(), Some(2));
+            waited += 1;
+        }
+        queue.try_push(3, Class::Background).unwrap();
+        queue.try_push(2, Class::High).unwrap();
+        if pop.finish() == Some(1) {
+            continue;
+        }
+        waited += 1;
+        loop {
+            queue.try_push(2, Class::High).unwrap();
+            match queue.try_pop() {
+                Some(1) => break,
+                _ => waited += 1,
+            }
+        }
+        let bound = PATIENCE + 3 + 2;
+        assert!(waited <= bound, "stopped before access {access}: overtaken by {waited}, not {bound}");
     }
 }

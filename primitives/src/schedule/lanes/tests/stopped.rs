@@ -7,17 +7,17 @@ use std::thread::{self, JoinHandle};
 use super::super::atomic::before_access;
 use super::super::*;
 
-type Queue = Arc<LaneQueue<u32>>;
+pub(super) type Queue = Arc<LaneQueue<u32>>;
 
 /// A thread that stopped, or that is done.
-struct Stopped<R> {
+pub(super) struct Stopped<R> {
     go_on: Sender<()>,
     thread: JoinHandle<R>,
     reached: bool,
 }
 
 /// Starts `work` in a thread, and comes back when that is about to make its access of this number, or has ended.
-fn stopped<R: Send + 'static>(
+pub(super) fn stopped<R: Send + 'static>(
     queue: &Queue,
     access: usize,
     work: impl FnOnce(&Queue) -> R + Send + 'static,
@@ -40,7 +40,7 @@ fn stopped<R: Send + 'static>(
 }
 
 impl<R> Stopped<R> {
-    fn finish(self) -> R {
+    pub(super) fn finish(self) -> R {
         let _ = self.go_on.send(());
         self.thread.join().unwrap()
     }
