@@ -115,7 +115,8 @@
 //!
 //! # Panics in your code
 //! Wakers, and the drop of messages, run outside the lock. If one panics, the message is published or received all the same, everybody else is woken
-//! and everything else dropped, and the first panic goes on to the caller. A panic while a message is held counts it as received.
+//! and everything else dropped, and the first panic goes on to the caller; but not that of a
+//! waker that is dropped, which has told the panic hook. A panic while a message is held counts it as received.
 //!
 //! # When something else is better
 //! - **A channel** (`crossbeam-channel`, `flume`), if each message is for one receiver. With one subscriber and a capacity of a few messages that is faster,

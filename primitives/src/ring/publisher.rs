@@ -95,7 +95,11 @@ impl<T> Publisher<T> {
         message: T,
         timeout: Duration,
     ) -> Result<(), PublishTimeoutError<T>> {
-        self.publish_later(message, Some(timeout)).map_err(|(refused, message)| match refused {
+        let done = self.ring.try_publish(message).or_else(|(refused, message)| match refused {
+            Refused::Full => self.publish_later(message, Some(timeout)),
+            Refused::Closed => Err((refused, message)),
+        });
+        done.map_err(|(refused, message)| match refused {
             Refused::Full => PublishTimeoutError::TimedOut(message),
             Refused::Closed => PublishTimeoutError::Closed(message),
         })
@@ -226,6 +230,11 @@ impl<T> Publisher<T> {
 
     pub(super) fn segments_aside(&self) -> usize {
         self.ring.aside()
+    }
+
+    /// Whether a subscriber that leaves a segment looks for publishers to wake.
+    pub(super) fn room_is_wanted(&self) -> bool {
+        self.ring.room_wanted.0.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// How many wait for messages, and for room.

@@ -2,7 +2,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::core::Ring;
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
@@ -64,11 +64,24 @@ impl<T> Subscriber<T> {
     /// # Errors
     /// [`RecvTimeoutError::TimedOut`] when the time was up, else as [`recv`](Self::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Ref<'_, T>, RecvTimeoutError> {
-        self.wait(Some(timeout));
-        match self.reader.next(&self.ring) {
-            Some(Ok(message)) => Ok(self.give(message)),
-            Some(Err(error)) => Err(error.into()),
-            None => Err(RecvTimeoutError::TimedOut),
+        if let Some(next) = self.reader.next(&self.ring) {
+            return Ok(next.map(|message| self.give(message))?);
+        }
+        // A timeout beyond what the clock can name is as good as none.
+        let deadline = Instant::now().checked_add(timeout);
+        let mut left = timeout;
+        loop {
+            self.wait(Some(left));
+            // Who wants the latest may have been overtaken since, and be ahead of the tail.
+            if let Some(next) = self.reader.next(&self.ring) {
+                return Ok(next.map(|message| self.give(message))?);
+            }
+            if let Some(deadline) = deadline {
+                left = deadline.saturating_duration_since(Instant::now());
+            }
+            if left.is_zero() {
+                return Err(RecvTimeoutError::TimedOut);
+            }
         }
     }
 

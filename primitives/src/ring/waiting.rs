@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::core::{Ring, State};
 use crate::notify::{Line, Place, block_on};
-use crate::panics::{drop_each, go_on, keep_first};
+use crate::panics::{go_on, keep_first, quietly};
 use crate::sync::{Ordering, fence, model_or, spin_loop, yield_now};
 
 /// After how many pauses of the processor a waiter looks again, and how often.
@@ -97,7 +97,14 @@ impl<T> Ring<T> {
     #[inline]
     pub(super) fn wake_for_room(&self) {
         if self.room_wanted.0.load(Ordering::SeqCst) {
-            let standing = self.state.0.with(|state| state.lines.standing(Side::Room));
+            let standing = self.state.0.with(|state| {
+                let standing = state.lines.standing(Side::Room);
+                if standing == 0 {
+                    // Who waited has given up. Relaxed: as in `wake`.
+                    self.room_wanted.0.store(false, Ordering::Relaxed);
+                }
+                standing
+            });
             self.wake(Side::Room, standing);
         }
     }
@@ -163,8 +170,9 @@ impl<'r, T> Waiting<'r, T> {
             None if self.waits_with(state, waker) => (Step::Waits, None),
             None => (Step::NeedsWaker, None),
         });
-        // Wakers are cloned and dropped outside the lock: that is the caller's code.
-        drop(mine);
+        // Wakers are cloned and dropped outside the lock: that is the caller's code. A panic there may not take the answer
+        // with it, as others are to be woken for it.
+        quietly(|| drop(mine));
         match step {
             Step::Done(answer) => Poll::Ready(answer),
             Step::Waits => Poll::Pending,
@@ -191,7 +199,7 @@ impl<'r, T> Waiting<'r, T> {
                 None => (Poll::Pending, [self.stay(state, waker), None]),
             }
         });
-        drop_each(unused);
+        unused.into_iter().for_each(|waker| _ = quietly(|| drop(waker)));
         answer
     }
 
@@ -223,7 +231,7 @@ impl<T> Drop for Waiting<'_, T> {
     fn drop(&mut self) {
         if self.place.is_some() {
             let mine = self.ring.state.0.with(|state| self.leave(state));
-            drop(mine);
+            quietly(|| drop(mine));
         }
     }
 }

@@ -227,3 +227,58 @@ fn in_the_waker_of_a_publisher() {
         assert!(polled.is_ready());
     }
 }
+
+/// Panics when it is dropped.
+struct PanicsDropped;
+
+impl Wake for PanicsDropped {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for PanicsDropped {
+    fn drop(&mut self) {
+        panic!("in the drop of a waker");
+    }
+}
+
+type Then = Box<dyn FnOnce() + Send>;
+
+/// Does something else when it is woken.
+struct Does(std::sync::Mutex<Option<Then>>);
+
+impl Wake for Does {
+    fn wake(self: Arc<Self>) {
+        let then = self.0.lock().unwrap().take();
+        then.unwrap()();
+    }
+}
+
+#[test]
+fn in_the_drop_of_a_waker_that_was_not_called() {
+    let publisher: &Publisher<u64> = Box::leak(Box::new(Publisher::bounded(1)));
+    let mut full = publisher.subscribe(Options::block());
+    let mut idle = publisher.subscribe(Options::drop_oldest());
+    publisher.publish(1).unwrap();
+    assert_eq!(*idle.recv().unwrap(), 1);
+    let (wakes, counts) = counting_waker();
+    let mut receives = pin!(idle.recv_async());
+    assert!(receives.as_mut().poll(&mut Context::from_waker(&counts)).is_pending());
+
+    let mut first = pin!(publisher.publish_async(2));
+    let mut second = Box::pin(publisher.publish_async(3));
+    let does = Arc::new(Does(std::sync::Mutex::new(None)));
+    let waker = Waker::from(Arc::clone(&does));
+    assert!(first.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let waker = Waker::from(Arc::new(PanicsDropped));
+    assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    // The line has the last one.
+    drop(waker);
+    // Who is called first lets the second go, which then has not been called.
+    *does.0.lock().unwrap() = Some(Box::new(move || {
+        assert!(second.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    }));
+    drop(full.recv().unwrap());
+    assert_eq!(*full.try_recv().unwrap(), 3);
+    // Though that waker panicked, who sleeps was woken.
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+}

@@ -315,3 +315,43 @@ fn tasks_on_many_threads_send_each_other_everything() {
         });
     });
 }
+
+#[test]
+fn who_wants_the_latest_and_is_overtaken_waits_on_until_the_time_is_up() {
+    let publisher = Publisher::bounded(1);
+    let mut latest = publisher.subscribe(Options::latest());
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let until = std::time::Instant::now() + Duration::from_millis(300);
+            while std::time::Instant::now() < until {
+                publish(&publisher, 0..100);
+            }
+        });
+        loop {
+            match latest.recv_timeout(LONG) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Closed) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn once_nobody_waits_for_room_any_more_no_subscriber_looks_for_whom_to_wake() {
+    let publisher = Publisher::bounded(1);
+    let mut full = publisher.subscribe(Options::block());
+    publish(&publisher, 0..1);
+    let mut waits = Box::pin(publisher.publish_async(1));
+    assert!(poll(waits.as_mut(), Waker::noop()).is_pending());
+    drop(waits);
+    // Says so once more, and learns that nobody waits.
+    drop(full.recv().unwrap());
+    assert!(!publisher.room_is_wanted());
+    publish(&publisher, 1..2);
+    let mut waits = Box::pin(publisher.publish_async(2));
+    assert!(poll(waits.as_mut(), Waker::noop()).is_pending());
+    assert!(publisher.room_is_wanted());
+    drop(full.recv().unwrap());
+    assert!(poll(waits.as_mut(), Waker::noop()).is_ready());
+}

@@ -51,8 +51,8 @@
 //! # Progress
 //! Lock-free, all of it: an exchange fails because somebody else filled or passed that place, and a look is repeated because
 //! somebody pushed or popped. A thread that is stopped in a push keeps a holder to itself; one that is stopped in a pop makes one cell
-//! useless meanwhile, and so one holder at most. As long as no more calls are stopped than there are shared holders
-//! (16), each of the others finds a cell.
+//! useless meanwhile, and so one holder at most. As long as fewer calls are stopped than there are shared holders
+//! (16), each of the others finds a cell; beside as many still those that have a holder to themselves.
 //!
 //! # ABA
 //! An exchange names the lap and the cell; a word comes back only when the laps wrap around. A lane of one place is good for 2⁵⁷
@@ -150,7 +150,7 @@ impl<T> LaneQueue<T> {
     ///
     /// # Errors
     /// [`PushError::Full`] gives the task back: at one moment of the call there were as many of its class as there is room for.
-    /// Beside 16 or more other calls that are under way in the class, it may also say that no cell was found for it.
+    /// Beside 16 or more other calls that are under way, in whichever class, it may also say that no cell was found for it.
     /// `Closed` never comes from here.
     #[inline]
     pub fn try_push(&self, task: T, class: Class) -> Result<(), PushError<T>> {
