@@ -184,6 +184,9 @@ fn a_pop_that_stopped_between_two_looks_overlooks_nobody_who_came_meanwhile() {
             }
         }
         let bound = PATIENCE + 3 + 2;
-        assert!(waited <= bound, "stopped before access {access}: overtaken by {waited}, not {bound}");
+        assert!(
+            waited <= bound,
+            "stopped before access {access}: overtaken by {waited}, not {bound}"
+        );
     }
 }
