@@ -255,7 +255,8 @@ impl Wake for Does {
 
 #[test]
 fn in_the_drop_of_a_waker_that_was_not_called() {
-    let publisher: &Publisher<u64> = Box::leak(Box::new(Publisher::bounded(1)));
+    static PUBLISHER: std::sync::OnceLock<Publisher<u64>> = std::sync::OnceLock::new();
+    let publisher = PUBLISHER.get_or_init(|| Publisher::bounded(1));
     let mut full = publisher.subscribe(Options::block());
     let mut idle = publisher.subscribe(Options::drop_oldest());
     publisher.publish(1).unwrap();
