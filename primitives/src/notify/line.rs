@@ -11,6 +11,7 @@ pub(crate) struct Line {
     free: Option<usize>,
     first: Option<usize>,
     last: Option<usize>,
+    standing: usize,
 }
 
 /// Somebody's place, until it is given up with [`Line::leave`].
@@ -57,12 +58,14 @@ impl Line {
             Some(before) => self.places[before].next = Some(place),
             None => self.first = Some(place),
         }
+        self.standing += 1;
         Place(place)
     }
 
     /// Waits on with this waker: where it stands, or before all others if it was called. Gives the old waker.
     pub(crate) fn stay(&mut self, place: &Place, waker: Waker) -> Option<Waker> {
         if self.was_called(place) {
+            self.standing += 1;
             let spot = &mut self.places[place.0];
             spot.next = self.first;
             match self.first.replace(place.0) {
@@ -90,9 +93,9 @@ impl Line {
         waker
     }
 
-    /// How many wait to be called. O(places).
+    /// How many wait to be called.
     pub(crate) fn standing(&self) -> usize {
-        self.places.iter().filter(|spot| spot.waker.is_some()).count()
+        self.standing
     }
 
     /// How many places there are, taken or not.
@@ -105,6 +108,7 @@ impl Line {
     fn unlink(&mut self, place: usize) -> Option<Waker> {
         let spot = &mut self.places[place];
         let waker = spot.waker.take()?;
+        self.standing -= 1;
         let (before, next) = (spot.before.take(), spot.next.take());
         match before {
             Some(before) => self.places[before].next = next,

@@ -68,7 +68,8 @@ pub enum RecvError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryRecvError {
-    /// Nothing new was published: try again later, or wait with `recv`.
+    /// Nothing new is there: nothing was published, or what was has made room for a publication that is under way (not with
+    /// `Block`). Try again later, or wait with `recv`.
     Empty,
     /// As [`RecvError::Lagged`].
     Lagged(u64),

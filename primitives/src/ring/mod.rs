@@ -42,7 +42,9 @@
 //! places as the capacity says, else up to a quarter more.
 //! - A publisher waits only if some `Block` subscription has at least `capacity` unread messages; and no such subscription ever has
 //!   more than there are places.
-//! - Of what was published, at least the newest `capacity` messages are kept for everybody else.
+//! - Of what was published, at least the newest `capacity` messages are kept for everybody else; while a publication is under way, whose own
+//!   is one of those before it is there. A publication is two steps: it makes room, then it publishes. In between, as long as
+//!   its thread is suspended there, a ring of one message has none for those: they find it empty, or that they lag.
 //! - Whoever drops the oldest gets what is left in the segment that it reads, and only then learns how many messages after those
 //!   it has lost.
 //!
@@ -104,7 +106,7 @@
 //!
 //! # Memory
 //! At most this many messages are alive: one for each place; those of one segment for each `DropOldest` and `Latest` subscription, and those
-//! that windows hold. That is so whatever anybody does, and however long a message is held. Segments and windows are allocated when
+//! that windows hold; and those in the hands of calls that publish: one each, `publish_many` up to a segment. That is so whatever anybody does, and however long a message is held. Segments and windows are allocated when
 //! they are first needed, and a segment that was set aside is freed when there are fewer of those subscriptions. Slots
 //! of 128 bytes, in which these announce what they read, are freed with the ring.
 //!

@@ -41,7 +41,7 @@ impl<T> Publisher<T> {
     /// it, and how many of the newest are kept at least for all others. The ring has places for up to a quarter more.
     ///
     /// # Panics
-    /// If there is no memory for so many messages.
+    /// If so many messages are more bytes than a process can have; without memory for fewer the process aborts.
     pub fn bounded(capacity: usize) -> Self {
         Publisher { ring: Arc::new(Ring::new(capacity)) }
     }
@@ -49,7 +49,7 @@ impl<T> Publisher<T> {
     /// Adds a subscriber. Blocking, a short lock; O(1) beside the window of one that drops the newest.
     ///
     /// # Panics
-    /// If there is no memory for such a window.
+    /// If such a window is more bytes than a process can have; without memory for less the process aborts.
     pub fn subscribe(&self, options: Options) -> Subscriber<T> {
         Subscriber::new(&self.ring, options)
     }

@@ -64,8 +64,7 @@ impl Lines {
     /// How many wait.
     #[inline]
     pub(super) fn standing(&mut self, side: Side) -> usize {
-        let line = self.of(side);
-        if line.is_empty() { 0 } else { line.standing() }
+        self.of(side).standing()
     }
 }
 
