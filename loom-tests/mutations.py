@@ -50,6 +50,7 @@ PLACES = "primitives/src/schedule/lanes/places.rs"
 CELLS = "primitives/src/schedule/lanes/cells.rs"
 HOLDERS = "primitives/src/schedule/lanes/holders.rs"
 NUMBERS = "primitives/src/sync/numbers.rs"
+TOTALS = "primitives/src/aggregate/shared.rs"
 
 # The files of models that run the code of a file.
 QUEUE_MODELS = ["schedule"]
@@ -60,6 +61,7 @@ MODELS = {
     RING: RING_MODELS, RING_READER: RING_MODELS, RING_WINDOW: RING_MODELS, RING_WAITING: RING_MODELS, RING_PUBLISHER: RING_MODELS, RING_SUBSCRIBER: RING_MODELS,
     NOTIFY: ["notify"], LOCK: ["lock"], EVENT: ["event"], WAITERS: ["event", "following"],
     LANES: ["lanes"], LANE: ["lanes"], PLACES: ["lanes"], CELLS: ["lanes"], HOLDERS: ["lanes"], NUMBERS: ["lanes"],
+    TOTALS: ["aggregate"],
 }
 MODELS |= dict.fromkeys([CLAIM, CLAIM_CHAINS, CLAIM_SLOT, CLAIM_PINS, CLAIM_FREE, CLAIM_LINK], ["claim"])
 CELL_MODELS = ["snapshot", "reclamation", "following"]
@@ -585,6 +587,17 @@ MUTATIONS = [
      "self.lanes.iter().zip(&mut empty_at).find_map(", "self.lanes.iter().zip(&mut empty_at).rev().find_map("),
     ("lanes-leak", "a dropped queue leaks its tasks", LANES,
      "drop_each(iter::from_fn(|| self.try_pop()));", "iter::from_fn(|| self.try_pop()).for_each(std::mem::forget);"),
+    ("totals-sent-relaxed", "changes are submitted with Relaxed", TOTALS,
+     "parcel,\n                Ordering::Release,", "parcel,\n                Ordering::Relaxed,"),
+    ("totals-taken-relaxed", "what was submitted is taken with Relaxed", TOTALS,
+     "swap(ptr::null_mut(), Ordering::Acquire)", "swap(ptr::null_mut(), Ordering::Relaxed)"),
+    ("totals-sent-blindly", "who submits at the same time as another overwrites it", TOTALS,
+     "match self.newest.compare_exchange(\n                newest,", "match self.newest.compare_exchange(\n                self.newest.load(Ordering::Relaxed),"),
+    ("totals-older-lost", "who was overtaken leads to what was the newest before", TOTALS, "unsafe { (*parcel).older = newest };", "unsafe { (*parcel).older = (*parcel).older };"),
+    ("totals-taken-twice", "what is taken stays", TOTALS,
+     "self.newest.swap(ptr::null_mut(), Ordering::Acquire)", "self.newest.load(Ordering::Acquire)"),
+    ("totals-rest-kept", "a submitter keeps what it has not sent", TOTALS, "    fn drop(&mut self) {\n        self.send();", "    fn drop(&mut self) {"),
+    ("totals-leak", "what nobody drained is leaked", TOTALS, "drop_each(self.take().flatten());", "std::mem::forget(self.take());"),
 ]
 
 

@@ -52,10 +52,18 @@ pub fn quadruples(proposals: u64, share: u64) -> Vec<[u64; 4]> {
     (0..proposals).map(quadruple).collect()
 }
 
-/// Additions of four amounts a proposal, over 1,024 keys.
+/// Additions of four amounts a proposal, over 1,024 keys; no proposal names a key twice.
 pub fn additions(proposals: u64) -> Vec<(u64, i64)> {
     let mut random = Random::new(0x6A09_E667_F3BC_C908);
-    (0..proposals * 4).map(|_| (random.below(1024), random.below(100) as i64 + 1)).collect()
+    let mut additions: Vec<(u64, i64)> = Vec::new();
+    while additions.len() < proposals as usize * 4 {
+        let key = random.below(1024);
+        let of_proposal = &additions[additions.len() / 4 * 4..];
+        if of_proposal.iter().all(|(other, _)| *other != key) {
+            additions.push((key, random.below(100) as i64 + 1));
+        }
+    }
+    additions
 }
 
 /// Transactions over this many keys; `share` in a hundred of them go to hot keys alone. No transaction writes a key twice.

@@ -39,6 +39,10 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
         self.entries.len()
     }
 
+    pub(crate) fn entries(&self) -> &[(K, V)] {
+        &self.entries
+    }
+
     #[inline]
     pub(crate) fn value(&self, number: u32) -> &V {
         &self.entries[number as usize].1
@@ -170,17 +174,17 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
         self.find(key).ok().map(|number| self.value(number))
     }
 
-    /// The number of a key, and whether it is new: then it is added with the value of `new`. There must be
-    /// [room](Self::reserve) for it.
+    /// The number of a key, and the key itself if it is there already; if not, it is added with the value of `new`. There
+    /// must be [room](Self::reserve) for it.
     #[inline]
-    pub(crate) fn number_of(&mut self, key: K, new: impl FnOnce() -> V) -> (u32, bool) {
+    pub(crate) fn number_of(&mut self, key: K, new: impl FnOnce() -> V) -> (u32, Option<K>) {
         match self.find(&key) {
-            Ok(number) => (number, false),
+            Ok(number) => (number, Some(key)),
             Err(vacancy) => {
                 let number = self.entries.len() as u32;
                 self.entries.push((key, new()));
                 self.fill(vacancy, number);
-                (number, true)
+                (number, None)
             }
         }
     }
@@ -214,4 +218,107 @@ fn tag_of(hash: u64) -> u64 {
 /// How many groups so many entries need: a power of two, of whose places at most half are taken.
 fn groups_for(entries: usize) -> usize {
     entries.div_ceil(PLACES / 2).next_power_of_two()
+}
+
+#[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
+mod tests {
+    use std::collections::HashMap;
+    use std::hash::{BuildHasherDefault, Hasher};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Lets few hashes through.
+    #[derive(Default)]
+    struct Few(u64);
+
+    impl Hasher for Few {
+        fn finish(&self) -> u64 {
+            let few = self.0 % 3;
+            (few << 56) | (few / 2)
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            self.0 = bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Put(u16, u32),
+        Clear,
+        Drain,
+        Shrink(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            60 => (0u16..90, any::<u32>()).prop_map(|(key, value)| Step::Put(key, value)),
+            1 => Just(Step::Clear),
+            1 => Just(Step::Drain),
+            2 => (0usize..100).prop_map(Step::Shrink),
+        ]
+    }
+
+    fn behaves_as_a_map<S: BuildHasher + Default>(steps: &[Step]) -> Result<(), TestCaseError> {
+        let mut map = FlatMap::with_hasher(S::default());
+        let mut model = HashMap::new();
+        let mut order = Vec::new();
+        for step in steps {
+            match *step {
+                Step::Put(key, value) => {
+                    map.reserve(1);
+                    let (number, known) = map.number_of(key, || value);
+                    prop_assert_eq!(known.is_some(), model.contains_key(&key));
+                    if known.is_none() {
+                        order.push(key);
+                    }
+                    *map.value_mut(number) = value;
+                    model.insert(key, value);
+                    prop_assert_eq!(order[number as usize], key);
+                }
+                Step::Clear => {
+                    map.clear();
+                    model.clear();
+                    order.clear();
+                }
+                Step::Drain => {
+                    let all: Vec<_> = order.drain(..).map(|key| (key, model[&key])).collect();
+                    prop_assert_eq!(map.drain().collect::<Vec<_>>(), all);
+                    model.clear();
+                }
+                Step::Shrink(entries) => map.shrink_to(entries),
+            }
+            prop_assert_eq!(map.len(), model.len());
+            for key in 0..90 {
+                prop_assert_eq!(map.get(&key), model.get(&key));
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn it_behaves_as_a_map(steps in prop::collection::vec(step(), 0..200)) {
+            behaves_as_a_map::<foldhash::fast::RandomState>(&steps)?;
+        }
+
+        #[test]
+        fn it_behaves_as_a_map_if_hashes_collide(steps in prop::collection::vec(step(), 0..100)) {
+            behaves_as_a_map::<BuildHasherDefault<Few>>(&steps)?;
+        }
+    }
+
+    #[test]
+    fn a_small_batch_after_a_large_one_searches_little() {
+        let mut map = FlatMap::with_hasher(foldhash::fast::RandomState::default());
+        map.reserve(10_000);
+        (0..10_000).for_each(|key| assert!(map.number_of(key, || ()).1.is_none()));
+        map.clear();
+        map.reserve(1);
+        map.number_of(1, || ());
+        map.clear();
+        assert_eq!(map.mask, 0, "one group is enough");
+        assert!(map.groups.iter().all(|bytes| *bytes == 0));
+    }
 }

@@ -9,6 +9,8 @@
 //! | stage a new version of a map and keep the old one | [`paged::PagedMap`] | single-threaded |
 //! | know which proposals can stand in one commit | [`conflict::ConflictIndex`] | single-threaded |
 //! | merge changes whose order must not matter | [`aggregate::Aggregator`] | single-threaded |
+//! | the same, if each must also stand on what a snapshot holds | [`aggregate::ConditionalAggregator`] | single-threaded |
+//! | the same, submitted by many threads | [`aggregate::CommutativeAggregator`] | lock-free |
 //! | hand out work by urgency and deadline, without starvation | [`schedule::PriorityQueue`] | blocking, a short lock |
 //! | the same by class alone, without a lock | [`schedule::LaneQueue`] | lock-free |
 //! | give each task to one worker at a time, for a time | [`claim::ClaimTable`] | lock-free |

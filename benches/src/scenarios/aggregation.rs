@@ -1,9 +1,10 @@
 //! Merging commutative changes.
 
+use std::convert::Infallible;
 use std::hint::black_box;
 
 use queenright_measure::{Case, Contender, Goal, Sampler, Scenario, Side};
-use queenright_primitives::aggregate::{Aggregator, Commutative as _, Sum};
+use queenright_primitives::aggregate::{Commutative as _, ConditionalAggregator, Refused, Sum};
 
 use crate::peers::aggregate::{Ahash, Dense, Foldhash, Merger, Ours, StdMap};
 use crate::workload::{Random, additions};
@@ -121,22 +122,16 @@ fn bounded(side: Side, proposals: u64, share: u64) -> Contender {
             std::array::from_fn(|at| (chunk[at].0, Sum::of(chunk[at].1).at_most(most)))
         })
         .collect();
-    let mut totals: Aggregator<u64, Sum> = Aggregator::new();
-    Contender::new("queenright Aggregator with bounds", side, move |sampler| {
+    let mut totals = ConditionalAggregator::new(|_: &u64| 0);
+    Contender::new("queenright ConditionalAggregator", side, move |sampler| {
         sampler.blocks_per(proposals, |count| {
             for _ in 0..count {
                 let mut found = 0;
                 for four in black_box(&sums) {
-                    // All or nothing: each is looked at before any is merged.
-                    let stands = four.iter().all(|(key, sum)| {
-                        totals.preview(key, sum).is_ok_and(|merged| merged.apply(0).is_ok())
-                    });
-                    if stands {
-                        for (key, sum) in four {
-                            assert!(totals.submit(*key, sum).is_ok());
-                        }
-                    } else {
-                        found += 1;
+                    match totals.submit(four, || Ok::<(), Infallible>(())) {
+                        Ok(()) => {}
+                        Err(Refused::Change { .. }) => found += 1,
+                        Err(other) => panic!("{other:?}"),
                     }
                 }
                 assert_eq!(found, refused, "refused are exactly those whose bound breaks");

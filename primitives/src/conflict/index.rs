@@ -182,8 +182,8 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
         let mut writes_read = false;
         for write in candidate.writes {
             let as_written = || Touched { written: place, read: NONE, mode: write.mode };
-            let (number, is_new) = self.touched.number_of(write.key, as_written);
-            if !is_new {
+            let (number, known) = self.touched.number_of(write.key, as_written);
+            if known.is_some() {
                 writes_read |= self.write_again(number, write)?;
             }
         }
@@ -221,8 +221,8 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
             let writer = match read {
                 Read::Key(key) => {
                     let as_read = || Touched { written: NONE, read: place, mode: Mode::Exclusive };
-                    let (number, is_new) = self.touched.number_of(*key, as_read);
-                    if !is_new {
+                    let (number, known) = self.touched.number_of(*key, as_read);
+                    if known.is_some() {
                         self.to_read.push(number);
                     }
                     self.touched.value(number).written

@@ -23,8 +23,10 @@ use std::collections::VecDeque;
 
 use crate::proposal::{Hierarchy, Read, Write};
 
+mod groups;
 mod index;
 
+pub use groups::{ConflictGroups, Conflicts, Group, Meeting, Member, Pair};
 pub use index::{Admissible, ConflictIndex};
 
 /// Where a candidate goes among those accepted before it.

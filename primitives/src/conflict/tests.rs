@@ -45,7 +45,7 @@ fn proposal() -> impl Strategy<Value = Owned> {
 mod oracle {
     use super::*;
 
-    fn covers(read: &Read<&str>, key: &str) -> bool {
+    pub(super) fn covers(read: &Read<&str>, key: &str) -> bool {
         match *read {
             Read::Key(k) => k == key,
             Read::Under("") => true,
@@ -150,6 +150,104 @@ proptest! {
             prop_assert!(index.check(batch[*who].footprint()).is_err());
         }
     }
+}
+
+/// Which two meet where, by looking at each two.
+fn meetings(batch: &[Owned]) -> Vec<Pair<&'static str>> {
+    let mut all = Vec::new();
+    for (first, one) in batch.iter().enumerate() {
+        for (second, other) in batch.iter().enumerate() {
+            for ours in &one.writes {
+                let writes = other.writes.iter();
+                let clashes = |theirs: &&Write<&str, u8>| {
+                    ours.key == theirs.key && !ours.mode.goes_with(&theirs.mode)
+                };
+                if first < second {
+                    let pair = |theirs: &Write<&'static str, u8>| Pair {
+                        first,
+                        second,
+                        key: theirs.key,
+                        meeting: Meeting::Writes,
+                    };
+                    all.extend(writes.filter(clashes).map(pair));
+                }
+                for read in other.reads.iter().filter(|_| first != second) {
+                    let meeting = match read {
+                        Read::Key(_) => Meeting::WriteAndRead,
+                        Read::Under(_) => Meeting::WriteUnderRead,
+                    };
+                    if oracle::covers(read, ours.key) {
+                        all.push(Pair { first, second, key: *read.key(), meeting });
+                    }
+                }
+            }
+        }
+    }
+    all
+}
+
+fn sorted(mut pairs: Vec<Pair<&'static str>>) -> Vec<Pair<&'static str>> {
+    pairs.sort_by_key(|pair| (pair.first, pair.second, pair.key, pair.meeting as u8));
+    pairs
+}
+
+proptest! {
+    #![proptest_config(at_least(1000))]
+
+    #[test]
+    fn every_two_that_meet_are_found_once_at_each_key(
+        batches in prop::collection::vec(prop::collection::vec(proposal(), 0..8), 1..4)
+    ) {
+        // One finder for all, as it keeps its memory.
+        let mut finder = ConflictGroups::new();
+        for batch in &batches {
+            let footprints: Vec<_> = batch.iter().map(Owned::footprint).collect();
+            let expected = sorted(meetings(batch));
+            let found = finder.find(&footprints);
+            prop_assert_eq!(sorted(found.pairs().collect()), expected.clone());
+            // Groups are where pairs are, with all who read or write there.
+            let mut places: Vec<_> = found.groups().map(|it| (*it.key(), it.is_prefix())).collect();
+            let mut of_pairs: Vec<_> = expected
+                .iter()
+                .map(|pair| (pair.key, pair.meeting == Meeting::WriteUnderRead))
+                .collect();
+            places.sort_unstable();
+            of_pairs.sort_unstable();
+            of_pairs.dedup();
+            prop_assert_eq!(places, of_pairs);
+            for group in found.groups() {
+                let read = match group.is_prefix() {
+                    true => Read::Under(*group.key()),
+                    false => Read::Key(*group.key()),
+                };
+                for (who, proposal) in batch.iter().enumerate() {
+                    let mine = |it: &Member<u8>| it.proposal == who;
+                    let reads = group.members().filter(|it| mine(it) && it.write.is_none()).count();
+                    let writes = group.members().filter(|it| mine(it) && it.write.is_some()).count();
+                    let reads_there = proposal.reads.iter().filter(|it| **it == read).count();
+                    let covered = proposal.writes.iter().filter(|it| oracle::covers(&read, it.key));
+                    prop_assert_eq!((reads, writes), (reads_there, covered.count()));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn all_pairs_of_a_large_group_need_not_be_looked_at() {
+    // All add up, but one.
+    let add = [Write { key: 7_u64, mode: Mode::Commutative(()) }];
+    let set = [Write { key: 7_u64, mode: Mode::Exclusive }];
+    let mut batch = vec![Footprint { reads: &[], writes: &add }; 100_000];
+    batch[500].writes = &set;
+    let mut finder = ConflictGroups::new();
+    let found = finder.find(&batch);
+    let pairs = found.pairs().count();
+    assert_eq!(pairs, 99_999);
+    batch.iter_mut().for_each(|it| it.writes = &set);
+    let found = finder.find(&batch);
+    assert_eq!(found.pairs().take(10).count(), 10);
+    assert_eq!(found.groups().next().unwrap().members().count(), 100_000);
 }
 
 #[test]
