@@ -59,8 +59,9 @@ fn ping_pong(options: Options) {
     let mut pongs = back.subscribe(options);
     thread::scope(|scope| {
         scope.spawn(move || {
-            while let Ok(ping) = pings.recv() {
-                back.publish(*ping).unwrap();
+            // What is still borrowed takes up room in a window.
+            while let Ok(ping) = pings.recv().map(|ping| *ping) {
+                back.publish(ping).unwrap();
             }
         });
         for number in 0..1000 {
