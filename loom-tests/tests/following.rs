@@ -70,11 +70,9 @@ fn every_waiter_is_woken() {
 fn who_is_woken_too_early_waits_again() {
     explore(|| {
         let cell = Arc::new(SnapshotCell::new(Watched::new(0)));
-        let committers = [(); 2].map(|()| spawn_with(&cell, commit));
+        // Loom waits for them by itself. A thread that joins them may not be unparked meanwhile, and a wake-up may come late.
+        let _committers = [(); 2].map(|()| spawn_with(&cell, commit));
         assert_eq!(cell.wait_for(Version(2)).get(), 2);
-        for committer in committers {
-            committer.join().unwrap();
-        }
     });
 }
 
