@@ -3,9 +3,9 @@
 //! [`decide`] is a pure function of the snapshot, the batch and the recorded [`RoundInput`]: no clock, no randomness
 //! of its own, no I/O. The order of the batch does not matter, and neither does the number of threads that made it.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use foldhash::fast::RandomState;
 use queenright_primitives::Version;
 use queenright_primitives::aggregate::Aggregator;
 use queenright_primitives::conflict::{self, ConflictIndex, Footprint, Position};
@@ -119,14 +119,20 @@ impl Verdicts {
 /// snapshot and those accepted before it, never against rejected ones. O(keys of the batch × depth), and what the
 /// prefixes read hold.
 pub fn decide(state: &State, batch: &[Proposal], input: &RoundInput) -> Verdicts {
+    let mut index = ConflictIndex::new();
+    let keys_of = |p: &Proposal| p.reads.len() + p.preconditions.len() + p.writes.len();
+    // As far as that many are sensible: who sends more pays for it as they are looked at.
+    index.reserve(batch.iter().map(keys_of).sum::<usize>().min(1 << 16));
+    let ids_differ = ids_differ(batch);
     let mut round = Round {
         state,
         batch,
         input,
-        twisted: twisted(batch),
-        index: ConflictIndex::new(),
-        deltas: Aggregator::new(),
-        admitted: Vec::new(),
+        twisted: if ids_differ { HashSet::new() } else { twisted(batch) },
+        ids_differ,
+        touches: Touches::default(),
+        index,
+        merged: Operations { state, batch, deltas: Aggregator::new(), admitted: Vec::new() },
         serial: VecDeque::new(),
         refused: HashMap::new(),
         committed: HashMap::new(),
@@ -228,14 +234,58 @@ fn order(batch: &[Proposal], input: &RoundInput) -> Vec<usize> {
         proposal.id.feed(sink.number(input.seed).number(input.round.0));
         sink.finish()
     };
-    let mut places: Vec<usize> = (0..batch.len()).collect();
-    places.sort_by_cached_key(|&place| {
-        let proposal = &batch[place];
+    let lots: Vec<Digest> = batch.iter().map(lot).collect();
+    let rank = |(place, proposal): (usize, &Proposal)| {
         let due = if overdue(proposal, input) { Some(0) } else { proposal.hint.deadline };
-        let deadline = Reverse(due.map(Reverse));
-        (aged(proposal, input), deadline, lot(proposal), proposal.id.clone(), proposal.attempt)
+        let [b0, b1, b2, b3, b4, b5, b6, b7, ..] = lots[place].0;
+        Rank {
+            class: aged(proposal, input),
+            is_never_due: due.is_none(),
+            due: due.unwrap_or_default(),
+            lot: u64::from_be_bytes([b0, b1, b2, b3, b4, b5, b6, b7]),
+            place,
+        }
+    };
+    let mut ranks: Vec<_> = batch.iter().enumerate().map(rank).collect();
+    ranks.sort_unstable_by(|a, b| {
+        let first = |rank: &Rank| (rank.class, rank.is_never_due, rank.due, rank.lot);
+        let last = |rank: &Rank| {
+            let proposal = &batch[rank.place];
+            (&lots[rank.place], &proposal.id, proposal.attempt)
+        };
+        // Of those that are equal, either may come first.
+        first(a).cmp(&first(b)).then_with(|| last(a).cmp(&last(b)))
     });
-    places
+    ranks.into_iter().map(|rank| rank.place).collect()
+}
+
+/// What decides about a proposal's turn in nearly all cases.
+struct Rank {
+    class: Class,
+    is_never_due: bool,
+    due: u64,
+    /// How its lot begins.
+    lot: u64,
+    /// Its place in the batch.
+    place: usize,
+}
+
+/// Whether no two of the batch are of one intent.
+fn ids_differ(batch: &[Proposal]) -> bool {
+    let mut seen = HashSet::with_capacity_and_hasher(batch.len(), RandomState::default());
+    batch.iter().all(|proposal| seen.insert(&proposal.id))
+}
+
+/// A key that is written twice.
+fn written_twice(writes: &[(Key, Op)]) -> Option<&Key> {
+    /// Up to here it is quicker to look at each two.
+    const FEW: usize = 16;
+    if writes.len() <= FEW {
+        let is_before = |at: usize| writes[..at].iter().any(|(key, _)| *key == writes[at].0);
+        return (1..writes.len()).find(|at| is_before(*at)).map(|at| &writes[at].0);
+    }
+    let mut keys = HashSet::with_capacity_and_hasher(writes.len(), RandomState::default());
+    writes.iter().map(|(key, _)| key).find(|key| !keys.insert(*key))
 }
 
 /// Whether it waited on after its class could rise no more: then it goes before every deadline.
@@ -277,35 +327,37 @@ struct Round<'a> {
     batch: &'a [Proposal],
     input: &'a RoundInput,
     twisted: HashSet<(&'a ProposalId, u32)>,
+    /// Whether each proposal is of another intent, so that none is answered by another of the batch.
+    ids_differ: bool,
+    /// What the proposal touches that is looked at. Kept for its memory.
+    touches: Touches<'a>,
     index: ConflictIndex<&'a str, Operator>,
-    deltas: Aggregator<&'a str, Delta>,
-    /// The accepted in the order they were judged; the index knows them by their number in it.
-    admitted: Vec<usize>,
+    merged: Operations<'a>,
     serial: VecDeque<usize>,
     refused: HashMap<(&'a ProposalId, u32), Outcome>,
     committed: HashMap<&'a ProposalId, usize>,
 }
 
 /// What a proposal reads and writes, as the conflict index wants it.
+#[derive(Default)]
 struct Touches<'a> {
     reads: Vec<Read<&'a str>>,
     writes: Vec<Write<&'a str, Operator>>,
 }
 
 impl<'a> Touches<'a> {
-    fn of(proposal: &'a Proposal) -> Self {
+    fn become_those_of(&mut self, proposal: &'a Proposal) {
+        self.reads.clear();
+        self.writes.clear();
         let reads = proposal.reads.iter().map(|read| match read {
             Read::Key(key) => Read::Key(key.as_str()),
             Read::Under(prefix) => Read::Under(prefix.as_str()),
         });
         let preconditions = proposal.preconditions.iter().map(|p| Read::Key(p.key().as_str()));
-        let writes = proposal.writes.iter();
-        Touches {
-            reads: reads.chain(preconditions).collect(),
-            writes: writes
-                .map(|(key, op)| Write { key: key.as_str(), mode: op.operator().mode() })
-                .collect(),
-        }
+        self.reads.extend(reads.chain(preconditions));
+        let write =
+            |(key, op): &'a (Key, Op)| Write { key: key.as_str(), mode: op.operator().mode() };
+        self.writes.extend(proposal.writes.iter().map(write));
     }
 
     fn footprint(&self) -> Footprint<'_, &'a str, Operator> {
@@ -320,13 +372,12 @@ impl<'a> Round<'a> {
         if let Some(earlier) = self.answered_before(proposal) {
             return earlier;
         }
-        match self.judge(proposal) {
-            Ok((position, touches)) => {
-                self.admit(place, position, &touches);
-                Answer::Accepted
-            }
+        match self.judge(place) {
+            Ok(()) => Answer::Accepted,
             Err(outcome) => {
-                self.refused.insert(attempt, outcome.clone());
+                if !self.ids_differ {
+                    self.refused.insert(attempt, outcome.clone());
+                }
                 Answer::Final(outcome)
             }
         }
@@ -352,6 +403,9 @@ impl<'a> Round<'a> {
             // It may have been committed and forgotten, so that nothing may be guessed.
             return Some(Answer::Final(Outcome::TooOld { horizon: self.state.horizon }));
         }
+        if self.ids_differ {
+            return None;
+        }
         if self.twisted.contains(&attempt) {
             return Some(invalid(
                 "another proposal of this round has the same id and attempt but other content: \
@@ -364,16 +418,28 @@ impl<'a> Round<'a> {
         self.refused.get(&attempt).cloned().map(Answer::Final)
     }
 
-    fn judge(&mut self, proposal: &'a Proposal) -> Result<(Position, Touches<'a>), Outcome> {
+    /// Accepts it, or says why not.
+    fn judge(&mut self, place: usize) -> Result<(), Outcome> {
+        let proposal = &self.batch[place];
         self.well_formed(proposal)?;
         self.in_time_and_size(proposal)?;
         self.reads_are_fresh(proposal)?;
         self.preconditions_hold(proposal)?;
-        let touches = Touches::of(proposal);
-        let position = self.index.check(touches.footprint()).map(|it| it.position());
-        let position = position.map_err(|clash| self.clash(clash))?;
-        self.operations_stand(proposal)?;
-        Ok((position, touches))
+        self.touches.become_those_of(proposal);
+        let admissible = match self.index.check(self.touches.footprint()) {
+            Ok(admissible) => admissible,
+            Err(clash) => return Err(self.clash(clash)),
+        };
+        self.merged.stand(proposal)?;
+        match admissible.admit(self.merged.admitted.len()) {
+            Position::Front => self.serial.push_front(place),
+            Position::Back => self.serial.push_back(place),
+        }
+        self.merged.admit(place);
+        if !self.ids_differ {
+            self.committed.insert(&proposal.id, place);
+        }
+        Ok(())
     }
 
     fn well_formed(&self, proposal: &Proposal) -> Result<(), Outcome> {
@@ -385,9 +451,8 @@ impl<'a> Round<'a> {
                 proposal.born, proposal.base, self.state.version
             ));
         }
-        let mut keys = HashSet::new();
-        match proposal.writes.iter().find(|(key, _)| !keys.insert(key)) {
-            Some((key, _)) => invalid(format!("it writes {key} twice: one operation per key")),
+        match written_twice(&proposal.writes) {
+            Some(key) => invalid(format!("it writes {key} twice: one operation per key")),
             None => Ok(()),
         }
     }
@@ -459,12 +524,44 @@ impl<'a> Round<'a> {
             conflict::Rule::WriteWrite => Rule::WriteWrite,
             _ => Rule::ReadWrite,
         };
-        let winner = self.accepted(self.admitted[clash.with]);
+        let winner = self.merged.accepted(self.merged.admitted[clash.with]);
         Outcome::Conflict { with: winner, key: clash.key.to_owned(), rule }
     }
 
+    fn finish(self, answers: Vec<Option<Answer>>) -> Verdicts {
+        let serial: Vec<usize> = self.serial.into_iter().collect();
+        let version = self.input.round;
+        let mut orders = vec![0_u32; answers.len()];
+        for (order, &place) in serial.iter().enumerate() {
+            orders[place] = order as u32;
+        }
+        let committed = |place: usize| Outcome::Committed { version, order: orders[place] };
+        let outcomes = answers
+            .into_iter()
+            .enumerate()
+            .map(|(place, answer)| match answer {
+                Some(Answer::Accepted) => committed(place),
+                Some(Answer::SameAs(accepted)) => committed(accepted),
+                Some(Answer::Final(outcome)) => outcome,
+                None => unreachable!("every place of the batch was judged"),
+            })
+            .collect();
+        Verdicts { outcomes, accepted: self.merged.admitted, serial }
+    }
+}
+
+/// The operations of the accepted, merged.
+struct Operations<'a> {
+    state: &'a State,
+    batch: &'a [Proposal],
+    deltas: Aggregator<&'a str, Delta>,
+    /// The accepted in the order they were judged; the index knows them by their number in it.
+    admitted: Vec<usize>,
+}
+
+impl<'a> Operations<'a> {
     /// Rule 7: each operation is defined on the stored value together with all accepted ones.
-    fn operations_stand(&self, proposal: &'a Proposal) -> Result<(), Outcome> {
+    fn stand(&self, proposal: &'a Proposal) -> Result<(), Outcome> {
         for (key, op) in &proposal.writes {
             let Some(delta) = op.delta() else { continue };
             let stored = self.state.get(key.as_str());
@@ -528,42 +625,14 @@ impl<'a> Round<'a> {
         Winner::Accepted { agent: proposal.agent.clone(), id: proposal.id.clone() }
     }
 
-    fn admit(&mut self, place: usize, position: Position, touches: &Touches<'a>) {
-        self.index.admit(self.admitted.len(), touches.footprint());
+    fn admit(&mut self, place: usize) {
         self.admitted.push(place);
-        match position {
-            Position::Front => self.serial.push_front(place),
-            Position::Back => self.serial.push_back(place),
-        }
-        let proposal = &self.batch[place];
-        self.committed.insert(&proposal.id, place);
-        for (key, op) in &proposal.writes {
+        for (key, op) in &self.batch[place].writes {
             if let (Mode::Commutative(_), Some(delta)) = (op.operator().mode(), op.delta()) {
                 let merged = self.deltas.submit(key.as_str(), &delta);
                 debug_assert!(merged.is_ok(), "checked before: {merged:?}");
             }
         }
-    }
-
-    fn finish(self, answers: Vec<Option<Answer>>) -> Verdicts {
-        let serial: Vec<usize> = self.serial.into_iter().collect();
-        let version = self.input.round;
-        let mut orders = vec![0_u32; answers.len()];
-        for (order, &place) in serial.iter().enumerate() {
-            orders[place] = order as u32;
-        }
-        let committed = |place: usize| Outcome::Committed { version, order: orders[place] };
-        let outcomes = answers
-            .into_iter()
-            .enumerate()
-            .map(|(place, answer)| match answer {
-                Some(Answer::Accepted) => committed(place),
-                Some(Answer::SameAs(accepted)) => committed(accepted),
-                Some(Answer::Final(outcome)) => outcome,
-                None => unreachable!("every place of the batch was judged"),
-            })
-            .collect();
-        Verdicts { outcomes, accepted: self.admitted, serial }
     }
 }
 

@@ -110,6 +110,11 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
         self.settled = 0;
     }
 
+    /// Makes room for so many more keys.
+    pub fn reserve(&mut self, keys: usize) {
+        self.touched.reserve(keys);
+    }
+
     /// Gives back memory beyond what so many keys need, or as many as are recorded.
     pub fn shrink_to(&mut self, keys: usize) {
         self.touched.shrink_to(keys);
