@@ -8,6 +8,7 @@ mod shared;
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
 use queenright_primitives::model::Numbers;
 use queenright_primitives::schedule::{Class, LaneQueue};
 use shared::{Watched, spawn_with};
@@ -380,5 +381,38 @@ fn a_cell_whose_task_is_not_moved_out_yet_is_not_written_to() {
         let pushed = pushed.into_iter().filter_map(|(is_ok, task)| is_ok.then_some(task));
         let popped = popped.into_iter().chain(other).chain(drain(&lane));
         assert_eq!(sorted(popped.collect()), pushed.collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_cell_that_was_got_in_exchange_is_seen_to_be_in_use() {
+    explore(|| {
+        let lane = lane_with(0, 1);
+        // Writes to a cell, and may still be busy with it.
+        let user = spawn_with(&lane, |lane| (push(lane, 0).is_ok(), pop(lane)));
+        // Makes room, so that nothing but the place itself tells the producer of the others.
+        let consumer = spawn_with(&lane, pop);
+        // With a holder of its own, which tells it nothing of theirs. It lets them go first, which is no preemption.
+        let pushed = [1, 2].map(|task| {
+            thread::yield_now();
+            (push(&lane, task).is_ok(), task)
+        });
+        let (zeroth, popped) = user.join().unwrap();
+        let pushed = [(zeroth, 0)].into_iter().chain(pushed);
+        let pushed = pushed.filter_map(|(is_ok, task)| is_ok.then_some(task));
+        let popped = popped.into_iter().chain(consumer.join().unwrap()).chain(drain(&lane));
+        assert_eq!(sorted(popped.collect()), pushed.collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn cells_that_were_emptied_are_used_again() {
+    explore(|| {
+        let lane = lane_with(0, 1);
+        // More often than there are cells.
+        for task in 0..8 {
+            assert_eq!(push(&lane, task), Ok(()));
+            assert_eq!(pop(&lane), Some(task));
+        }
     });
 }

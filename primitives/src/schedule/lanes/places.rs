@@ -56,7 +56,8 @@ impl Places {
     #[inline]
     pub(super) fn first_to_fill(&self, mut place: u64) -> Option<Next> {
         loop {
-            // Acquire pairs with the Release in `pass`: this thread is to have the cell that is named here.
+            // Acquire pairs with the Release in `pass`: this thread is to have the cell that is named here, and must not
+            // take an older mark of that for the newest. (No model misses it.)
             let word = self.slot(place).load(Ordering::Acquire);
             let lap = self.lap(place);
             if self.state(word) <= lap {
