@@ -104,6 +104,14 @@ fn nothing_overtakes_more_often_than_patience_allows_under_a_flood() {
     }
 }
 
+struct SetsOnDrop<'f>(&'f AtomicBool);
+
+impl Drop for SetsOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn beside_threads_that_flood_the_queue_a_low_task_waits_as_long_as_it_says() {
     const FLOODERS: u64 = 3;
@@ -114,39 +122,42 @@ fn beside_threads_that_flood_the_queue_a_low_task_waits_as_long_as_it_says() {
         for task in 0..DEPTH {
             queue.try_push(task, Class::Critical).unwrap();
         }
-        let (popped, low_went_as, done) =
-            (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+        let (popped, low_went_after, done) =
+            (AtomicU64::new(1), AtomicU64::new(0), AtomicBool::new(false));
         thread::scope(|scope| {
             for _ in 0..FLOODERS {
                 scope.spawn(|| {
                     while !done.load(Ordering::SeqCst) {
+                        // All that were counted by now are gone before the one that comes next.
+                        let gone = popped.load(Ordering::SeqCst);
                         let Some(task) = queue.try_pop() else { continue };
-                        let number = popped.fetch_add(1, Ordering::SeqCst);
+                        popped.fetch_add(1, Ordering::SeqCst);
                         if task == LOW {
-                            low_went_as.store(number, Ordering::SeqCst);
+                            low_went_after.store(gone, Ordering::SeqCst);
                         } else {
                             queue.try_push(task, Class::Critical).unwrap();
                         }
                     }
                 });
             }
+            // Also if an assertion fails.
+            let _done = SetsOnDrop(&done);
             for _ in 0..50 {
-                low_went_as.store(0, Ordering::SeqCst);
+                low_went_after.store(0, Ordering::SeqCst);
                 queue.try_push(LOW, Class::Background).unwrap();
                 let came_at = popped.load(Ordering::SeqCst);
-                let went_at = loop {
-                    match low_went_as.load(Ordering::SeqCst) {
+                let went_after = loop {
+                    match low_went_after.load(Ordering::SeqCst) {
                         0 => thread::yield_now(),
-                        went_at => break went_at,
+                        went_after => break went_after,
                     }
                 };
                 let step = queue.aging.step();
                 let bound = patience + 15 * (step - 1) + (FLOODERS + 1) * (3 * step + 2);
-                // A flooder counts its pop after it.
-                let waited = went_at.saturating_sub(came_at);
+                // A flooder counts its pop after it: so many may have been before the task came.
+                let waited = went_after.saturating_sub(came_at);
                 assert!(waited <= DEPTH + bound + FLOODERS, "waited {waited} pops");
             }
-            done.store(true, Ordering::SeqCst);
         });
     }
 }
