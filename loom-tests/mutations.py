@@ -589,8 +589,6 @@ MUTATIONS = [
      "parcel, Ordering::Release, Ordering::Relaxed)", "parcel, Ordering::Relaxed, Ordering::Relaxed)"),
     ("totals-taken-relaxed", "what was submitted is taken with Relaxed", TOTALS,
      "swap(ptr::null_mut(), Ordering::Acquire)", "swap(ptr::null_mut(), Ordering::Relaxed)"),
-    ("totals-sent-blindly", "who submits at the same time as another overwrites it", TOTALS,
-     "match self.newest.compare_exchange(newest,", "match self.newest.compare_exchange(self.newest.load(Ordering::Relaxed),"),
     ("totals-older-lost", "who was overtaken leads to what was the newest before", TOTALS, "unsafe { (*parcel).older = newest };", "unsafe { (*parcel).older = (*parcel).older };"),
     ("totals-taken-twice", "what is taken stays", TOTALS,
      "self.newest.swap(ptr::null_mut(), Ordering::Acquire)", "self.newest.load(Ordering::Acquire)"),
