@@ -22,6 +22,10 @@ use crate::proposal::Proposal;
 use crate::state::{Entry, Removal, State};
 use crate::value::Value;
 
+/// By a keyed hash, which ids and keys from outside cannot flood. Their order never matters here.
+type Map<K, V> = HashMap<K, V, RandomState>;
+type Set<K> = HashSet<K, RandomState>;
+
 /// How large a proposal may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -123,19 +127,19 @@ pub fn decide(state: &State, batch: &[Proposal], input: &RoundInput) -> Verdicts
     let keys_of = |p: &Proposal| p.reads.len() + p.preconditions.len() + p.writes.len();
     // As far as that many are sensible: who sends more pays for it as they are looked at.
     index.reserve(batch.iter().map(keys_of).sum::<usize>().min(1 << 16));
-    let ids_differ = ids_differ(batch);
+    let repeated = repeated(batch);
     let mut round = Round {
         state,
         batch,
         input,
-        twisted: if ids_differ { HashSet::new() } else { twisted(batch) },
-        ids_differ,
+        twisted: twisted(batch, &repeated),
+        repeated,
         touches: Touches::default(),
         index,
         merged: Operations { state, batch, deltas: Aggregator::new(), admitted: Vec::new() },
         serial: VecDeque::new(),
-        refused: HashMap::new(),
-        committed: HashMap::new(),
+        refused: Map::default(),
+        committed: Map::default(),
     };
     let mut answers: Vec<Option<Answer>> = vec![None; batch.len()];
     for place in order(batch, input) {
@@ -149,7 +153,7 @@ pub fn apply(state: &State, batch: &[Proposal], input: &RoundInput, verdicts: &V
     let mut next = state.clone();
     next.version = state.version.next();
     let mut merged: BTreeMap<&Key, Option<Delta>> = BTreeMap::new();
-    let mut writers: HashMap<&Key, (usize, &Op)> = HashMap::new();
+    let mut writers: Map<&Key, (usize, &Op)> = Map::default();
     let mut removed = Vec::new();
     // Of several who wrote a key together, the one that was judged first counts as the writer.
     for &place in &verdicts.accepted {
@@ -270,12 +274,6 @@ struct Rank {
     place: usize,
 }
 
-/// Whether no two of the batch are of one intent.
-fn ids_differ(batch: &[Proposal]) -> bool {
-    let mut seen = HashSet::with_capacity_and_hasher(batch.len(), RandomState::default());
-    batch.iter().all(|proposal| seen.insert(&proposal.id))
-}
-
 /// A key that is written twice.
 fn written_twice(writes: &[(Key, Op)]) -> Option<&Key> {
     /// Up to here it is quicker to look at each two.
@@ -284,7 +282,7 @@ fn written_twice(writes: &[(Key, Op)]) -> Option<&Key> {
         let is_before = |at: usize| writes[..at].iter().any(|(key, _)| *key == writes[at].0);
         return (1..writes.len()).find(|at| is_before(*at)).map(|at| &writes[at].0);
     }
-    let mut keys = HashSet::with_capacity_and_hasher(writes.len(), RandomState::default());
+    let mut keys = Set::with_capacity_and_hasher(writes.len(), RandomState::default());
     writes.iter().map(|(key, _)| key).find(|key| !keys.insert(*key))
 }
 
@@ -300,17 +298,20 @@ fn aged(proposal: &Proposal, input: &RoundInput) -> Class {
     proposal.hint.class.raised(waited / input.policy.aging.max(1))
 }
 
+/// The intents of which a batch holds several proposals: only these need to be remembered within the round.
+fn repeated(batch: &[Proposal]) -> Set<&ProposalId> {
+    let mut seen = Set::with_capacity_and_hasher(batch.len(), RandomState::default());
+    batch.iter().map(|proposal| &proposal.id).filter(|id| !seen.insert(*id)).collect()
+}
+
 /// Attempts that came twice in this batch with different bytes.
-fn twisted(batch: &[Proposal]) -> HashSet<(&ProposalId, u32)> {
-    let mut seen: HashMap<(&ProposalId, u32), &Proposal> = HashMap::new();
-    let mut twisted = HashSet::new();
-    for proposal in batch {
-        let attempt = (&proposal.id, proposal.attempt);
-        if *seen.entry(attempt).or_insert(proposal) != proposal {
-            twisted.insert(attempt);
-        }
-    }
-    twisted
+fn twisted<'a>(batch: &'a [Proposal], repeated: &Set<&ProposalId>) -> Set<(&'a ProposalId, u32)> {
+    let mut first = Map::default();
+    let differs = |proposal: &&'a Proposal| {
+        repeated.contains(&proposal.id)
+            && *first.entry((&proposal.id, proposal.attempt)).or_insert(*proposal) != *proposal
+    };
+    batch.iter().filter(differs).map(|proposal| (&proposal.id, proposal.attempt)).collect()
 }
 
 /// An outcome whose place in the serial order may not be known yet.
@@ -326,16 +327,15 @@ struct Round<'a> {
     state: &'a State,
     batch: &'a [Proposal],
     input: &'a RoundInput,
-    twisted: HashSet<(&'a ProposalId, u32)>,
-    /// Whether each proposal is of another intent, so that none is answered by another of the batch.
-    ids_differ: bool,
+    twisted: Set<(&'a ProposalId, u32)>,
+    repeated: Set<&'a ProposalId>,
     /// What the proposal touches that is looked at. Kept for its memory.
     touches: Touches<'a>,
     index: ConflictIndex<&'a str, Operator>,
     merged: Operations<'a>,
     serial: VecDeque<usize>,
-    refused: HashMap<(&'a ProposalId, u32), Outcome>,
-    committed: HashMap<&'a ProposalId, usize>,
+    refused: Map<(&'a ProposalId, u32), Outcome>,
+    committed: Map<&'a ProposalId, usize>,
 }
 
 /// What a proposal reads and writes, as the conflict index wants it.
@@ -375,7 +375,7 @@ impl<'a> Round<'a> {
         match self.judge(place) {
             Ok(()) => Answer::Accepted,
             Err(outcome) => {
-                if !self.ids_differ {
+                if self.repeated.contains(&proposal.id) {
                     self.refused.insert(attempt, outcome.clone());
                 }
                 Answer::Final(outcome)
@@ -403,7 +403,7 @@ impl<'a> Round<'a> {
             // It may have been committed and forgotten, so that nothing may be guessed.
             return Some(Answer::Final(Outcome::TooOld { horizon: self.state.horizon }));
         }
-        if self.ids_differ {
+        if !self.repeated.contains(&proposal.id) {
             return None;
         }
         if self.twisted.contains(&attempt) {
@@ -436,7 +436,7 @@ impl<'a> Round<'a> {
             Position::Back => self.serial.push_back(place),
         }
         self.merged.admit(place);
-        if !self.ids_differ {
+        if self.repeated.contains(&proposal.id) {
             self.committed.insert(&proposal.id, place);
         }
         Ok(())
