@@ -59,7 +59,6 @@ MODELS = {
     QUEUE: QUEUE_MODELS, STATE: QUEUE_MODELS, WAITING: QUEUE_MODELS, READY: QUEUE_MODELS, LINE: QUEUE_MODELS,
     NOTIFY: ["notify"], LOCK: ["lock"], EVENT: ["event"], BLOCK: ["event"], WAITERS: ["event", "following"], POOL: ["pool"], PLACE: ["pool"],
     RING: RING_MODELS, RING_READER: RING_MODELS, RING_WINDOW: RING_MODELS, RING_WAITING: RING_MODELS, RING_PUBLISHER: RING_MODELS, RING_SUBSCRIBER: RING_MODELS,
-    NOTIFY: ["notify"], LOCK: ["lock"], EVENT: ["event"], WAITERS: ["event", "following"],
     LANES: ["lanes"], LANE: ["lanes"], PLACES: ["lanes"], CELLS: ["lanes"], HOLDERS: ["lanes"], NUMBERS: ["lanes"],
     TOTALS: ["aggregate"],
 }

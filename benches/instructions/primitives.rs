@@ -135,13 +135,18 @@ fn aggregate_submit_drain() {
     assert_eq!(counted(merged), 1000);
 }
 
+/// Fills a queue, and then pushes a thousand times what was popped.
+fn pop_push(depth: usize, push: impl Fn(usize) -> bool, pop: impl Fn() -> Option<usize>) {
+    assert!((0..depth).all(&push));
+    let turn = || (0..1000).filter(|_| pop().is_some_and(&push)).count();
+    assert_eq!(turn(), 1000);
+    assert_eq!(counted(turn), 1000);
+}
+
 fn queue_pop_push(depth: usize) {
     let queue = PriorityQueue::bounded(depth + 1, 1 << 20);
     let push = |task: usize| queue.try_push(task, Class::ALL[task % 5]).is_ok();
-    assert!((0..depth).all(push));
-    let turn = || (0..1000).filter(|_| queue.try_pop().is_some_and(push)).count();
-    assert_eq!(turn(), 1000);
-    assert_eq!(counted(turn), 1000);
+    pop_push(depth, push, || queue.try_pop());
     assert_eq!(queue.len(), depth);
 }
 
@@ -151,10 +156,7 @@ fn queue_deadlines(depth: usize) {
         let deadline = (task as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
         queue.try_push(task + depth, Hint::new(Class::Normal).with_deadline(deadline)).is_ok()
     };
-    assert!((0..depth).all(push));
-    let turn = || (0..1000).filter(|_| queue.try_pop().is_some_and(push)).count();
-    assert_eq!(turn(), 1000);
-    assert_eq!(counted(turn), 1000);
+    pop_push(depth, push, || queue.try_pop());
     assert_eq!(queue.len(), depth);
 }
 
@@ -177,10 +179,7 @@ fn queue_batches() {
 fn lanes_pop_push(depth: usize) {
     let queue = LaneQueue::bounded(depth + 1, 1 << 20);
     let push = |task: usize| queue.try_push(task, Class::ALL[task % 5]).is_ok();
-    assert!((0..depth).all(push));
-    let turn = || (0..1000).filter(|_| queue.try_pop().is_some_and(push)).count();
-    assert_eq!(turn(), 1000);
-    assert_eq!(counted(turn), 1000);
+    pop_push(depth, push, || queue.try_pop());
     assert_eq!(queue.len(), depth);
 }
 

@@ -46,7 +46,7 @@ type Totals = CommutativeAggregator<u8, Bits>;
 /// All that was drained, over all keys.
 fn drained(totals: &Totals) -> u64 {
     let drained = totals.drain();
-    assert!(drained.turned_down.is_empty());
+    assert!(drained.refused.is_empty());
     drained.merged.iter().fold(0, |all, (_, bits)| {
         assert_eq!(all & bits.0.get(), 0, "drained twice");
         all | bits.0.get()

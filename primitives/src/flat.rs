@@ -168,10 +168,16 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
         None
     }
 
+    /// The number of a key; `None` if it is not there.
+    #[inline]
+    pub(crate) fn number(&self, key: &K) -> Option<u32> {
+        self.find(key).ok()
+    }
+
     /// The value of a key; `None` if it is not there.
     #[inline]
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        self.find(key).ok().map(|number| self.value(number))
+        self.number(key).map(|number| self.value(number))
     }
 
     /// The number of a key, and the key itself if it is there already; if not, it is added with the value of `new`. There

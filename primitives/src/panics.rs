@@ -40,6 +40,11 @@ pub(crate) fn quietly(run: impl FnOnce()) -> bool {
     }
 }
 
+/// Drops the caller's `item` where a panic may not go on.
+pub(crate) fn drop_quietly<T>(item: T) {
+    quietly(|| drop(item));
+}
+
 /// Drops all of these, whatever one of them does.
 pub(crate) fn drop_each<T>(items: impl IntoIterator<Item = T>) {
     let mut panic = None;

@@ -29,15 +29,8 @@ pub trait Conditional<B: ?Sized>: Commutative {
 /// // Two more apples are not there, so that the pear is not taken either.
 /// let refused = stock.submit(&[("pears", take(1)), ("apples", take(2))], || Ok::<_, ()>(()));
 /// assert!(matches!(refused, Err(Refused::Change { key: "apples", .. })));
-/// let mut merged: Vec<_> = stock.drain().collect();
-/// merged.sort_by_key(|(key, _)| *key);
-/// assert_eq!(merged.map_each(), [("apples", -2), ("pears", -1)]);
-/// # trait MapEach { fn map_each(self) -> [(&'static str, i64); 2]; }
-/// # impl MapEach for Vec<(&'static str, Sum)> {
-/// #     fn map_each(self) -> [(&'static str, i64); 2] {
-/// #         [0, 1].map(|at| (self[at].0, self[at].1.apply(3).unwrap() - 3))
-/// #     }
-/// # }
+/// let left = stock.drain().map(|(key, change)| (key, change.apply(3).unwrap()));
+/// assert_eq!(left.collect::<Vec<_>>(), [("apples", 1), ("pears", 2)]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct ConditionalAggregator<K, C, F, S = foldhash::fast::RandomState> {

@@ -31,7 +31,7 @@ mod tests;
 pub use aggregator::Aggregator;
 pub use conditional::{Conditional, ConditionalAggregator, Refused};
 pub use operators::{Agree, Disagreement, Max, Meet, Min, Narrow, NothingLeft, Union};
-pub use shared::{CommutativeAggregator, Drained, Submitter, TurnedDown};
+pub use shared::{CommutativeAggregator, Drained, RefusedChange, Submitter};
 pub use sum::{OutOfBounds, Sum};
 
 /// A change that merges with others of its kind, in any order and grouping, to one result.

@@ -73,13 +73,13 @@ pub struct Drained<K, C, R> {
     /// One change a key.
     pub merged: Vec<(K, C)>,
     /// What could not stand with the changes that were submitted before it.
-    pub turned_down: Vec<TurnedDown<K, C, R>>,
+    pub refused: Vec<RefusedChange<K, C, R>>,
 }
 
 /// A change that could not be merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct TurnedDown<K, C, R> {
+pub struct RefusedChange<K, C, R> {
     /// Where.
     pub key: K,
     /// The change; of a [`Submitter`], what its changes had merged to.
@@ -157,18 +157,18 @@ impl<K: Hash + Eq, C: Commutative + Clone> CommutativeAggregator<K, C> {
 
     /// Takes all that was submitted before, and merges it, oldest first: no change is lost, and none is taken twice.
     ///
-    /// Which one of two that cannot stand together is turned down depends on which came first.
+    /// Which one of two that cannot stand together is refused depends on which came first.
     pub fn drain(&self) -> Drained<K, C, C::Refusal> {
         let mut parcels: Vec<_> = self.take().collect();
         parcels.reverse();
         let mut merged = Aggregator::new();
-        let mut turned_down = Vec::new();
+        let mut refused = Vec::new();
         for (key, change) in parcels.into_iter().flatten() {
             if let Err((key, refusal)) = merged.submit_or_return(key, &change) {
-                turned_down.push(TurnedDown { key, change, refusal });
+                refused.push(RefusedChange { key, change, refusal });
             }
         }
-        Drained { merged: merged.drain().collect(), turned_down }
+        Drained { merged: merged.drain().collect(), refused }
     }
 }
 

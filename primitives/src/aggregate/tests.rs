@@ -212,9 +212,9 @@ fn what_cannot_stand_with_what_came_before_is_given_back() {
     values.submit("b", Agree(1));
     let drained = values.drain();
     assert_eq!(drained.merged, [("a", Agree(1)), ("b", Agree(1))]);
-    let turned_down = &drained.turned_down[0];
-    assert_eq!((turned_down.key, turned_down.change), ("a", Agree(2)));
-    assert_eq!(drained.turned_down.len(), 1);
+    let refused = &drained.refused[0];
+    assert_eq!((refused.key, refused.change), ("a", Agree(2)));
+    assert_eq!(drained.refused.len(), 1);
     assert_eq!(values.drain().merged, []);
 }
 

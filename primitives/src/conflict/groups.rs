@@ -95,6 +95,32 @@ impl<M> Met<M> {
         }
     }
 
+    /// Notes that a proposal reads or writes here.
+    #[inline]
+    fn meet(&mut self, accesses: &mut Vec<Access<M>>, proposal: u32, write: Option<Mode<M>>)
+    where
+        M: Copy + Eq,
+    {
+        match write {
+            None => self.readers.add(proposal),
+            Some(mode) => {
+                if self.writers == Few::None {
+                    self.mode = mode;
+                } else if self.writers != Few::One(proposal) && !self.mode.goes_with(&mode) {
+                    self.clash = true;
+                }
+                self.writers.add(proposal);
+            }
+        }
+        let place = accesses.len() as u32;
+        match accesses.get_mut(self.last as usize) {
+            Some(last) => last.next = place,
+            None => self.first = place,
+        }
+        self.last = place;
+        accesses.push(Access { proposal, write, next: NONE });
+    }
+
     fn is_group(&self) -> bool {
         self.clash
             || match (self.writers, self.readers) {
@@ -142,18 +168,20 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictGroups<K, M, S> {
         for (proposal, footprint) in (0..).zip(batch) {
             self.keys.reserve(footprint.writes.len() + footprint.reads.len());
             for write in footprint.writes {
-                meet(&mut self.keys, &mut self.accesses, write.key, proposal, Some(write.mode));
+                let (number, _) = self.keys.number_of(write.key, Met::nobody);
+                let met = self.keys.value_mut(number);
+                met.meet(&mut self.accesses, proposal, Some(write.mode));
             }
             for read in footprint.reads {
-                match *read {
-                    Read::Key(key) => {
-                        meet(&mut self.keys, &mut self.accesses, key, proposal, None);
-                    }
-                    Read::Under(prefix) => {
+                let at = match read {
+                    Read::Key(_) => &mut self.keys,
+                    Read::Under(_) => {
                         self.prefixes.reserve(1);
-                        meet(&mut self.prefixes, &mut self.accesses, prefix, proposal, None);
+                        &mut self.prefixes
                     }
-                }
+                };
+                let (number, _) = at.number_of(*read.key(), Met::nobody);
+                at.value_mut(number).meet(&mut self.accesses, proposal, None);
             }
         }
         if self.prefixes.len() > 0 {
@@ -169,9 +197,9 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictGroups<K, M, S> {
 
     fn meet_readers_of_prefixes(&mut self, proposal: u32, write: &Write<K, M>) {
         for prefix in iter::successors(Some(write.key), |key| key.parent()) {
-            if self.prefixes.get(&prefix).is_some() {
-                let mode = Some(write.mode);
-                meet(&mut self.prefixes, &mut self.accesses, prefix, proposal, mode);
+            if let Some(number) = self.prefixes.number(&prefix) {
+                let met = self.prefixes.value_mut(number);
+                met.meet(&mut self.accesses, proposal, Some(write.mode));
             }
         }
     }
@@ -182,37 +210,6 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictGroups<K, M, S> {
         self.prefixes.shrink_to(keys);
         self.accesses.shrink_to(keys);
     }
-}
-
-/// Notes that a proposal reads or writes a key, for which there is room.
-#[inline]
-fn meet<K: Hierarchy, M: Copy + Eq, S: BuildHasher>(
-    at: &mut FlatMap<K, Met<M>, S>,
-    accesses: &mut Vec<Access<M>>,
-    key: K,
-    proposal: u32,
-    write: Option<Mode<M>>,
-) {
-    let (number, _) = at.number_of(key, Met::nobody);
-    let met = at.value_mut(number);
-    match write {
-        None => met.readers.add(proposal),
-        Some(mode) => {
-            if met.writers == Few::None {
-                met.mode = mode;
-            } else if met.writers != Few::One(proposal) && !met.mode.goes_with(&mode) {
-                met.clash = true;
-            }
-            met.writers.add(proposal);
-        }
-    }
-    let place = accesses.len() as u32;
-    match accesses.get_mut(met.last as usize) {
-        Some(last) => last.next = place,
-        None => met.first = place,
-    }
-    met.last = place;
-    accesses.push(Access { proposal, write, next: NONE });
 }
 
 /// What [`ConflictGroups::find`] has found.

@@ -9,6 +9,8 @@ use crate::proposal::{Hierarchy, Mode, Read, Write};
 
 /// What the accepted proposals read and wrote, by key.
 ///
+/// If `Hash`, `Eq` or `parent` of a key panics, what the index says is unspecified until it is [cleared](Self::clear).
+///
 /// ```
 /// use queenright_primitives::conflict::{ConflictIndex, Footprint, Position, Rule};
 /// use queenright_primitives::proposal::{Mode, Read, Write};
@@ -100,7 +102,7 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher + Clone> ConflictIndex<K, M, S> 
 }
 
 impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
-    /// Forgets everything but keeps the memory. O(1).
+    /// Forgets everything but keeps the memory. A byte is written for each two keys there were.
     pub fn clear(&mut self) {
         self.touched.clear();
         self.prefixes.clear();
@@ -260,8 +262,9 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
 
     /// Tells the prefixes of what was written that it was.
     fn tell_prefixes(&mut self) {
-        while let Some(number) = self.written_since.pop() {
+        while let Some(&number) = self.written_since.last() {
             self.tell_prefixes_of(number);
+            self.written_since.pop();
         }
         while self.told < self.settled {
             self.tell_prefixes_of(self.told as u32);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::block::block_on;
 use super::waiters::{Registration, Waiters};
-use crate::panics::quietly;
+use crate::panics::{drop_quietly, quietly};
 use crate::sync::{Ordering, fence};
 
 /// Lets threads and tasks wait until something holds that others make true.
@@ -169,9 +169,7 @@ impl<'e, F> Wait<'e, F> {
     /// the answer, with it.
     fn leave(&mut self) -> bool {
         let (called, wakers) = self.place.leave();
-        wakers.into_iter().flatten().for_each(|waker| {
-            quietly(|| drop(waker));
-        });
+        wakers.into_iter().flatten().for_each(drop_quietly);
         called
     }
 

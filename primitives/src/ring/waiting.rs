@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::core::{Ring, State};
 use crate::notify::{Line, Place, block_on};
-use crate::panics::{go_on, keep_first, quietly};
+use crate::panics::{drop_quietly, go_on, keep_first};
 use crate::sync::{Ordering, fence, model_or, spin_loop, yield_now};
 
 /// After how many pauses of the processor a waiter looks again, and how often.
@@ -171,7 +171,7 @@ impl<'r, T> Waiting<'r, T> {
         });
         // Wakers are cloned and dropped outside the lock: that is the caller's code. A panic there may not take the answer
         // with it, as others are to be woken for it.
-        quietly(|| drop(mine));
+        drop_quietly(mine);
         match step {
             Step::Done(answer) => Poll::Ready(answer),
             Step::Waits => Poll::Pending,
@@ -198,7 +198,7 @@ impl<'r, T> Waiting<'r, T> {
                 None => (Poll::Pending, [self.stay(state, waker), None]),
             }
         });
-        unused.into_iter().for_each(|waker| _ = quietly(|| drop(waker)));
+        unused.into_iter().for_each(drop_quietly);
         answer
     }
 
@@ -230,7 +230,7 @@ impl<T> Drop for Waiting<'_, T> {
     fn drop(&mut self) {
         if self.place.is_some() {
             let mine = self.ring.state.0.with(|state| self.leave(state));
-            quietly(|| drop(mine));
+            drop_quietly(mine);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use super::state::{Moved, NeedsSpace, Side, State};
 use super::{Hint, PriorityQueue, PushError};
 use crate::notify::Place;
-use crate::panics::quietly;
+use crate::panics::drop_quietly;
 
 /// Somebody who waits. Dropped, it waits no longer, and lets the next one go if it was called already.
 pub(super) struct Waiting<'q, T> {
@@ -160,13 +160,6 @@ impl<T> Drop for Waiting<'_, T> {
         });
         self.queue.wake(next, self.side);
         drop_quietly(mine);
-    }
-}
-
-/// Drops a waker, which is the caller's code. A panic has been reported, and may not take a task with it.
-fn drop_quietly(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        quietly(|| drop(waker));
     }
 }
 

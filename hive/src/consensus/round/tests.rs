@@ -1,4 +1,8 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
+use queenright_primitives::Version;
+use queenright_primitives::schedule::Class;
 
 use super::*;
 use crate::proposal::{Hint, Precondition};
