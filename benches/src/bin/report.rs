@@ -38,7 +38,7 @@ struct Arguments {
     /// Where the reports and the baseline go
     #[arg(long, value_name = "DIR", default_value = "target/report")]
     out: PathBuf,
-    /// Renew the tables between the markers of this Markdown file
+    /// Renew the tables of what was measured between the markers of this Markdown file
     #[arg(long, value_name = "FILE")]
     update: Option<PathBuf>,
     /// Only say what would be measured
@@ -85,8 +85,8 @@ fn run(arguments: &Arguments) -> Result<bool, Failed> {
         return Ok(true);
     }
     drop(out);
-    if arguments.update.is_some() && (!arguments.suites.is_empty() || arguments.quick) {
-        return Err("--update needs a full run of all suites: it replaces whole tables".into());
+    if arguments.update.is_some() && arguments.quick {
+        return Err("--update replaces whole tables, and --quick measures a part of each".into());
     }
     if cfg!(debug_assertions) {
         return Err("this is a debug build, which measures nothing: add --release".into());
@@ -225,9 +225,16 @@ fn update(file: &Path, report: &Report) -> Result<(), Failed> {
     let mut text = fs::read_to_string(file).map_err(|error| at(file, error))?;
     let mut parts =
         vec![("machine", render::machine_line(report)), ("limits", render::limits_table(report))];
+    let scenarios = scenarios::all();
     let mut suites: Vec<&str> = report.rows.iter().map(|row| row.suite.as_str()).collect();
     suites.dedup();
-    parts.extend(suites.into_iter().map(|suite| (suite, render::tables(report, suite))));
+    for suite in suites {
+        let of_suite = scenarios.iter().filter(|scenario| scenario.suite == suite);
+        let order: Vec<_> = of_suite.map(|scenario| scenario.name).collect();
+        let old = render::between_markers(&text, suite).map_err(|error| at(file, error))?;
+        let tables = render::tables(report, suite);
+        parts.push((suite, render::renewed_sections(old, &tables, &order)));
+    }
     for (name, content) in parts {
         text = render::replace_between_markers(&text, name, &content)
             .map_err(|error| at(file, error))?;

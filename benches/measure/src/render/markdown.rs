@@ -17,7 +17,7 @@ pub fn markdown(report: &Report) -> String {
              distance between the lowest and the highest round.\n";
     for suite in suites(report) {
         text += &format!("\n## {}\n", escaped(suite.name));
-        text += &suite_tables(&suite);
+        text += &suite_tables(&suite, None);
     }
     if let Some(comparison) = &report.comparison {
         text += &comparison_section(comparison);
@@ -28,11 +28,17 @@ pub fn markdown(report: &Report) -> String {
     text
 }
 
-/// The tables of one suite, each under its scenario's heading of the third level; empty if the report has no row of
-/// that suite.
+/// The tables of one suite, each under its scenario's heading of the third level and with the day, the source and the
+/// machine; empty if the report has no row of that suite.
 pub fn tables(report: &Report, suite: &str) -> String {
     let found = suites(report).into_iter().find(|candidate| candidate.name == suite);
-    found.map_or_else(String::new, |suite| suite_tables(&suite).trim_start().to_owned())
+    let source = report.made.source.as_deref().map(|source| format!(" at {source}"));
+    let (day, source) = (date(report.made.at), source.unwrap_or_default());
+    let day = day.split(' ').next().unwrap_or_default();
+    let machine = format!("{}, {}", report.machine.cpu, counted(report.machine.cores, "core"));
+    let origin = format!("measured {day}{source} on {machine}");
+    let tables = |suite| suite_tables(&suite, Some(&origin)).trim_start().to_owned();
+    found.map_or_else(String::new, tables)
 }
 
 /// What the hardware and the clock themselves cost, as a table.
@@ -79,12 +85,12 @@ fn summary(report: &Report) -> String {
     text
 }
 
-fn suite_tables(suite: &Suite<'_>) -> String {
+fn suite_tables(suite: &Suite<'_>, origin: Option<&str>) -> String {
     let mut text = String::new();
     for scenario in &suite.scenarios {
         text += &format!("\n### {}\n\n", escaped(scenario.name));
         let (what, note) = (scenario.shared_what(), scenario.shared_note());
-        for sentence in [what, note].into_iter().flatten() {
+        for sentence in [what, note, origin].into_iter().flatten() {
             text += &format!("{}\n\n", escaped(sentence));
         }
         text += &scenario_table(scenario);

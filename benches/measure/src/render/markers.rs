@@ -69,6 +69,32 @@ pub fn replace_between_markers(
     Ok(format!("{before}\n\n{content}\n\n{after}"))
 }
 
+/// What stands between the markers of this name.
+///
+/// # Errors
+///
+/// As [`replace_between_markers`].
+pub fn between_markers<'d>(document: &'d str, name: &str) -> Result<&'d str, MarkerError> {
+    let begin = format!("<!-- report:begin {name} -->");
+    let from = only(document, &begin)? + begin.len();
+    let to = only(document, &format!("<!-- report:end {name} -->"))?;
+    document.get(from..to).ok_or_else(|| MarkerError::Reversed { name: name.to_owned() })
+}
+
+/// The `old` sections, each of which begins with a heading of the third level, with those that `new` has in their place.
+/// They stand in this `order`; sections that it does not name are left out.
+pub fn renewed_sections(old: &str, new: &str, order: &[&str]) -> String {
+    let section = |text: &str, name: &str| {
+        let heading = format!("### {name}\n");
+        let all = format!("\n{text}");
+        let mut sections = all.split("\n### ").skip(1).map(|section| format!("### {section}"));
+        sections.find(|section| section.starts_with(&heading))
+    };
+    let kept = |name: &&str| section(new, name).or_else(|| section(old, name));
+    let sections: Vec<_> = order.iter().filter_map(kept).collect();
+    sections.iter().map(|section| section.trim_end()).collect::<Vec<_>>().join("\n\n")
+}
+
 /// Where the one occurrence of a marker begins.
 fn only(document: &str, marker: &str) -> Result<usize, MarkerError> {
     let mut places = document.match_indices(marker);
@@ -84,6 +110,23 @@ mod tests {
     use super::*;
 
     const DOCUMENT: &str = "# A\n<!-- report:begin a -->\nold\n<!-- report:end a -->\ntext\n<!-- report:begin b --><!-- report:end b -->\n";
+
+    #[test]
+    fn sections_are_renewed_one_by_one() {
+        let old = "\n### a\n\nold a\n\n### gone\n\nx\n\n### c\n\nold c\n#### part\n\n";
+        let new = "### b\n\nnew b\n\n### a\n\nnew a\n";
+        let renewed = renewed_sections(old, new, &["a", "b", "c", "d"]);
+        assert_eq!(renewed, "### a\n\nnew a\n\n### b\n\nnew b\n\n### c\n\nold c\n#### part");
+        assert_eq!(renewed_sections(&renewed, "", &["a", "b", "c"]), renewed);
+    }
+
+    #[test]
+    fn what_stands_between_markers_is_what_was_put_there() {
+        assert_eq!(between_markers(DOCUMENT, "a"), Ok("\nold\n"));
+        assert_eq!(between_markers(DOCUMENT, "b"), Ok(""));
+        let reversed = "<!-- report:end a --><!-- report:begin a -->";
+        assert!(matches!(between_markers(reversed, "a"), Err(MarkerError::Reversed { .. })));
+    }
 
     #[test]
     fn only_the_text_between_the_named_markers_is_replaced() {

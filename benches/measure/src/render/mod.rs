@@ -15,5 +15,5 @@ mod terminal;
 pub(crate) use figure::{figure, ratio};
 pub use html::html;
 pub use markdown::{limits_table, machine_line, markdown, tables};
-pub use markers::{MarkerError, replace_between_markers};
+pub use markers::{MarkerError, between_markers, renewed_sections, replace_between_markers};
 pub use terminal::terminal;
