@@ -5,13 +5,14 @@
 use std::fmt;
 
 use queenright_primitives::Version;
+use queenright_primitives::claim::FencingToken;
 use queenright_primitives::schedule::Class;
 
 use crate::id::{AgentId, ProposalId};
 use crate::key::Key;
 use crate::op::{Op, Refusal};
-use crate::outcome::{Outcome, Rule, Winner};
-use crate::proposal::{Precondition, Proposal, Read};
+use crate::outcome::{Fence, Outcome, Rule, Winner};
+use crate::proposal::{Claimed, Precondition, Proposal, Read};
 use crate::state::State;
 use crate::value::{Number, Value};
 
@@ -123,6 +124,12 @@ impl Feed for Digest {
     }
 }
 
+impl<T: Feed + ?Sized> Feed for &T {
+    fn feed(&self, sink: &mut Sink) {
+        (**self).feed(sink);
+    }
+}
+
 impl<T: Feed> Feed for Option<T> {
     fn feed(&self, sink: &mut Sink) {
         match self {
@@ -226,6 +233,7 @@ impl Feed for Proposal {
         self.id.feed(sink);
         sink.number(u64::from(self.attempt));
         self.agent.feed(sink);
+        sink.number(self.incarnation);
         self.base.feed(sink);
         self.born.feed(sink);
         sink.all(self.reads.iter()).all(self.preconditions.iter());
@@ -236,6 +244,38 @@ impl Feed for Proposal {
         }
         self.hint.class.feed(sink);
         self.hint.deadline.feed(sink);
+        self.claim.as_deref().feed(sink);
+        self.quorum.as_deref().feed(sink);
+    }
+}
+
+impl Feed for Claimed {
+    fn feed(&self, sink: &mut Sink) {
+        self.key.feed(sink);
+        self.token.feed(sink);
+        self.since.feed(sink);
+    }
+}
+
+impl Feed for FencingToken {
+    fn feed(&self, sink: &mut Sink) {
+        sink.number(self.incarnation.0).number(self.counter);
+    }
+}
+
+impl Feed for Fence {
+    fn feed(&self, sink: &mut Sink) {
+        match self {
+            Fence::Token { key, current } => {
+                key.feed(sink.tag(1));
+                current.feed(sink);
+            }
+            Fence::Since { key, since } => {
+                key.feed(sink.tag(2));
+                since.feed(sink);
+            }
+            Fence::Incarnation { current } => current.feed(sink.tag(3)),
+        }
     }
 }
 
@@ -293,7 +333,14 @@ impl Feed for Outcome {
             Outcome::LimitReached { what: text } | Outcome::Invalid { reason: text } => {
                 sink.text(text);
             }
-            Outcome::Expired | Outcome::CommitUnknown => {}
+            Outcome::Forbidden { key } => key.feed(sink),
+            Outcome::StaleClaim { fence } => fence.feed(sink),
+            Outcome::Rejected { tally } => {
+                [tally.yes, tally.no, tally.needed, tally.of].into_iter().for_each(|count| {
+                    sink.number(count as u64);
+                });
+            }
+            Outcome::Expired | Outcome::Cancelled | Outcome::CommitUnknown => {}
         }
     }
 }

@@ -3,8 +3,11 @@
 use std::fmt;
 
 use queenright_primitives::Version;
+use queenright_primitives::claim::FencingToken;
 
+use crate::consensus::Tally;
 use crate::id::{AgentId, ProposalId};
+use crate::key::Key;
 use crate::op::Refusal;
 use crate::proposal::Precondition;
 use crate::value::Value;
@@ -43,6 +46,23 @@ pub enum Outcome {
     },
     /// Its deadline had passed.
     Expired,
+    /// It was taken back before it was judged, or the hive was shut down before its turn. Nothing of it was committed.
+    Cancelled,
+    /// Its agent may not write there.
+    Forbidden {
+        /// The first key it may not write.
+        key: Key,
+    },
+    /// It comes from somebody who has been replaced, or does not know yet what the one before has done.
+    StaleClaim {
+        /// By what it is fenced out.
+        fence: Fence,
+    },
+    /// Those whose agreement it needs did not give it.
+    Rejected {
+        /// How they voted.
+        tally: Tally,
+    },
     /// It is larger than the hive allows.
     LimitReached {
         /// Which limit, and by how much it was passed.
@@ -68,7 +88,10 @@ impl Outcome {
     pub fn may_retry(&self) -> bool {
         matches!(
             self,
-            Outcome::Conflict { .. } | Outcome::PreconditionFailed { .. } | Outcome::TooOld { .. }
+            Outcome::Conflict { .. }
+                | Outcome::PreconditionFailed { .. }
+                | Outcome::TooOld { .. }
+                | Outcome::StaleClaim { fence: Fence::Since { .. } }
         )
     }
 
@@ -80,6 +103,10 @@ impl Outcome {
             Outcome::PreconditionFailed { .. } => "precondition",
             Outcome::TooOld { .. } => "too-old",
             Outcome::Expired => "expired",
+            Outcome::Cancelled => "cancelled",
+            Outcome::Forbidden { .. } => "forbidden",
+            Outcome::StaleClaim { .. } => "stale-claim",
+            Outcome::Rejected { .. } => "rejected",
             Outcome::LimitReached { .. } => "limit",
             Outcome::Invalid { .. } => "invalid",
             Outcome::CommitUnknown => "unknown",
@@ -107,10 +134,59 @@ impl fmt::Display for Outcome {
                 write!(f, "computed from a version before {horizon}, whose history is gone")
             }
             Outcome::Expired => f.write_str("its deadline has passed"),
+            Outcome::Cancelled => f.write_str("cancelled before it was judged"),
+            Outcome::Forbidden { key } => write!(f, "forbidden: its agent may not write {key}"),
+            Outcome::StaleClaim { fence } => write!(f, "stale: {fence}"),
+            Outcome::Rejected { tally } => write!(f, "rejected: {tally}"),
             Outcome::LimitReached { what } => write!(f, "too large: {what}"),
             Outcome::Invalid { reason } => write!(f, "invalid: {reason}"),
             Outcome::CommitUnknown => {
                 f.write_str("the queen failed: whether it was committed is not known")
+            }
+        }
+    }
+}
+
+/// By what a proposal of somebody who was replaced is kept out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fence {
+    /// The token it shows is not, or no longer, that of the current claim.
+    Token {
+        /// What it claims.
+        key: Key,
+        /// The current token, if anybody holds a claim.
+        current: Option<FencingToken>,
+    },
+    /// The claim is current, but the proposal was computed from a version in which those before may still have acted.
+    Since {
+        /// What it claims.
+        key: Key,
+        /// The version it has to know.
+        since: Version,
+    },
+    /// This life of its agent was ended.
+    Incarnation {
+        /// The lowest that may still propose.
+        current: u64,
+    },
+}
+
+impl fmt::Display for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fence::Token { key, current: Some(token) } => {
+                write!(f, "the claim on {key} has passed on, its token is {token}")
+            }
+            Fence::Token { key, current: None } => write!(f, "nobody holds the claim on {key}"),
+            Fence::Since { key, since } => {
+                write!(
+                    f,
+                    "the claim on {key} holds from version {since}: compute from that or later"
+                )
+            }
+            Fence::Incarnation { current } => {
+                write!(f, "its agent was replaced, and is in life {current} now")
             }
         }
     }

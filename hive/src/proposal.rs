@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use queenright_primitives::Version;
+use queenright_primitives::claim::FencingToken;
 pub use queenright_primitives::proposal::Read;
 use queenright_primitives::schedule::Class;
 
+use crate::consensus::QuorumRule;
+use crate::digest::{self, Digest};
 use crate::id::{AgentId, ProposalId};
 use crate::key::{IntoKey, Key, KeyError};
 use crate::op::Op;
@@ -72,6 +76,17 @@ impl fmt::Display for Precondition {
     }
 }
 
+/// What a proposal shows that was made by the holder of a claim.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Claimed {
+    /// What is claimed.
+    pub key: Key,
+    /// The number of the claim's token: the proposal is refused unless that is the current one when it is judged.
+    pub token: FencingToken,
+    /// The version from which on the claim holds: the proposal is refused if it was computed from an older one.
+    pub since: Version,
+}
+
 /// A change that an agent proposes: all of it is committed, or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
@@ -81,6 +96,8 @@ pub struct Proposal {
     pub attempt: u32,
     /// Who proposes.
     pub agent: AgentId,
+    /// Which life of the agent this comes from: proposals of lives that have been ended are refused.
+    pub incarnation: u64,
     /// The version it was computed from.
     pub base: Version,
     /// The version at which the intent was born; the same for all attempts.
@@ -93,6 +110,10 @@ pub struct Proposal {
     pub writes: Vec<(Key, Op)>,
     /// When it should be served.
     pub hint: Hint,
+    /// The claim that it is made under.
+    pub claim: Option<Box<Claimed>>,
+    /// Who must agree with it before it is judged.
+    pub quorum: Option<Arc<QuorumRule>>,
 }
 
 impl Proposal {
@@ -102,13 +123,21 @@ impl Proposal {
             id: id.into(),
             attempt: 0,
             agent: agent.into(),
+            incarnation: 0,
             base: snapshot.version(),
             born: snapshot.version(),
             reads: BTreeSet::new(),
             preconditions: Vec::new(),
             writes: Vec::new(),
             hint: Hint::default(),
+            claim: None,
+            quorum: None,
         }
+    }
+
+    /// A digest of all of it: what a [ballot](crate::consensus::Ballot) is about.
+    pub fn digest(&self) -> Digest {
+        digest::digest(self)
     }
 
     /// Adds an operation on a key.
@@ -131,6 +160,27 @@ impl Proposal {
     #[must_use]
     pub fn require(mut self, precondition: Precondition) -> Self {
         self.preconditions.push(precondition);
+        self
+    }
+
+    /// Makes it depend on a claim: it is refused once the claim has passed on to somebody else.
+    #[must_use]
+    pub fn under(mut self, claim: Claimed) -> Self {
+        self.claim = Some(Box::new(claim));
+        self
+    }
+
+    /// Lets it be judged only if enough of a roll agree.
+    #[must_use]
+    pub fn with_quorum(mut self, rule: impl Into<Arc<QuorumRule>>) -> Self {
+        self.quorum = Some(rule.into());
+        self
+    }
+
+    /// Sets the time of the hive's clock after which it is refused as expired.
+    #[must_use]
+    pub fn deadline(mut self, deadline: u64) -> Self {
+        self.hint.deadline = Some(deadline);
         self
     }
 

@@ -102,7 +102,8 @@ fn run(arguments: &Arguments) -> Result<bool, Failed> {
         _ => None,
     };
 
-    let started = Instant::now();
+    // Now, as somebody may edit while it runs.
+    let (started, source) = (Instant::now(), source());
     let progress = Progress::new();
     let budget = budget(arguments.quick);
     let only = arguments.rows.as_deref().map(rows_of).transpose()?;
@@ -125,7 +126,7 @@ fn run(arguments: &Arguments) -> Result<bool, Failed> {
         format: FORMAT,
         made: Made {
             at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
-            source: source(),
+            source,
             arguments: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
             quick: arguments.quick,
             rounds: budget.rounds,

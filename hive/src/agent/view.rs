@@ -186,12 +186,15 @@ impl View {
                 id: intent.id.clone(),
                 attempt: intent.attempt,
                 agent,
+                incarnation: 0,
                 base: version,
                 born: intent.born,
                 reads: self.reads,
                 preconditions: self.preconditions,
                 writes: self.writes.into_iter().collect(),
                 hint: Hint { class, deadline: None },
+                claim: None,
+                quorum: None,
             });
         (proposal, looked)
     }

@@ -1,15 +1,19 @@
 //! How a batch of proposals becomes one commit.
 //!
 //! "Consensus" here is *queen-led*: one queen per hive decides rounds, so agents agree because they all read her
-//! commits. `round` is the decision itself, a pure function; `window` remembers which intents were answered;
+//! commits. `round` is the decision itself, a pure function; `intents` remembers which were answered;
 //! `queen` drives rounds on a thread of her own; `replay` recomputes them from the log.
 
+mod intents;
+mod permissions;
 mod queen;
+mod quorum;
 mod replay;
 mod round;
-mod window;
 
+pub use intents::Known;
+pub use permissions::Permissions;
 pub(crate) use queen::{Core, Intake, Queen, Submission};
+pub use quorum::{Ballot, QuorumError, QuorumRule, Tally, Threshold, Vote};
 pub use replay::{Divergence, replay};
 pub use round::{Limits, RoundInput, RoundPolicy, Verdicts, apply, decide};
-pub use window::Known;

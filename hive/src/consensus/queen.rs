@@ -7,8 +7,8 @@ use queenright_primitives::notify::{self, Receiver, Sender};
 use queenright_primitives::schedule::{Class, PriorityQueue, PushError};
 use queenright_primitives::snapshot::SnapshotCell;
 
+use super::intents::Intents;
 use super::round::{RoundInput, RoundPolicy, apply, decide};
-use super::window::Intents;
 use crate::log::{MemoryLog, Record};
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;
@@ -98,6 +98,7 @@ impl Core {
             seed: self.seed,
             policy: self.policy.clone(),
             decided: self.intents.of(&batch),
+            ..RoundInput::new(state.version().next())
         };
         let verdicts = decide(&state, &batch, &input);
         let next = apply(&state, &batch, &input, &verdicts);

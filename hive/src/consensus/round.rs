@@ -19,11 +19,12 @@ pub use self::apply::apply;
 pub use self::input::{Limits, RoundInput, RoundPolicy};
 use self::operations::Operations;
 use self::order::order;
+use super::quorum::Ballot;
 use crate::digest::{Digest, Feed, Sink, digest};
 use crate::id::ProposalId;
 use crate::key::Key;
 use crate::op::{Op, Operator};
-use crate::outcome::{Outcome, Rule, Winner};
+use crate::outcome::{Fence, Outcome, Rule, Winner};
 use crate::proposal::Proposal;
 use crate::state::State;
 use crate::value::Value;
@@ -41,21 +42,29 @@ pub struct Verdicts {
     pub accepted: Vec<usize>,
     /// The same places in the serial order that explains every read.
     pub serial: Vec<usize>,
+    /// The places, in rising order, of those that stay pending: they lost, as their outcomes say, but are judged once more in
+    /// the next round and answered then at the earliest.
+    pub pending: Vec<usize>,
 }
 
 impl Verdicts {
+    /// Whether the proposal at this place of the batch is judged again in the next round, and has no answer yet.
+    pub fn is_pending(&self, place: usize) -> bool {
+        self.pending.binary_search(&place).is_ok()
+    }
+
     /// A digest that does not depend on the order of the batch: of all (id, attempt, outcome), sorted.
     pub fn digest(&self, batch: &[Proposal]) -> Digest {
-        let mut each: Vec<_> = batch
-            .iter()
-            .zip(&self.outcomes)
-            .map(|(proposal, outcome)| (&proposal.id, proposal.attempt, digest(outcome)))
-            .collect();
+        let of = |(place, outcome): (usize, &Outcome)| {
+            let proposal = batch.get(place)?;
+            Some((&proposal.id, proposal.attempt, digest(outcome), self.is_pending(place)))
+        };
+        let mut each: Vec<_> = self.outcomes.iter().enumerate().filter_map(of).collect();
         each.sort();
         let mut sink = Sink::new();
-        for (id, attempt, outcome) in each {
+        for (id, attempt, outcome, pending) in each {
             id.feed(&mut sink);
-            outcome.feed(sink.number(u64::from(attempt)));
+            outcome.feed(sink.number(u64::from(attempt)).tag(u8::from(pending)));
         }
         sink.finish()
     }
@@ -128,6 +137,8 @@ enum Answer {
     /// The same intent was accepted in this round, at that place in the batch.
     SameAs(usize),
     Final(Outcome),
+    /// It lost, but is judged once more in the next round.
+    Pending(Outcome),
 }
 
 struct Round<'a> {
@@ -141,7 +152,7 @@ struct Round<'a> {
     index: ConflictIndex<&'a str, Operator>,
     merged: Operations<'a>,
     serial: VecDeque<usize>,
-    refused: Map<(&'a ProposalId, u32), Outcome>,
+    refused: Map<(&'a ProposalId, u32), Answer>,
     committed: Map<&'a ProposalId, usize>,
 }
 
@@ -182,10 +193,14 @@ impl<'a> Round<'a> {
         match self.judge(place) {
             Ok(()) => Answer::Accepted,
             Err(outcome) => {
+                let answer = match self.may_wait(proposal, &outcome) {
+                    true => Answer::Pending(outcome),
+                    false => Answer::Final(outcome),
+                };
                 if self.repeated.contains(&proposal.id) {
-                    self.refused.insert(attempt, outcome.clone());
+                    self.refused.insert(attempt, answer.clone());
                 }
-                Answer::Final(outcome)
+                answer
             }
         }
     }
@@ -222,14 +237,26 @@ impl<'a> Round<'a> {
         if let Some(&accepted) = self.committed.get(&proposal.id) {
             return Some(Answer::SameAs(accepted));
         }
-        self.refused.get(&attempt).cloned().map(Answer::Final)
+        self.refused.get(&attempt).cloned()
+    }
+
+    /// Whether a proposal that lost may be judged again as it is: it read nothing, and lost to others of this round alone.
+    fn may_wait(&self, proposal: &Proposal, outcome: &Outcome) -> bool {
+        let waited = self.input.round.0.saturating_sub(proposal.base.0.saturating_add(1));
+        let lost_here = matches!(outcome, Outcome::Conflict { with: Winner::Accepted { .. }, .. });
+        let is_blind = proposal.reads.is_empty() && proposal.preconditions.is_empty();
+        lost_here && is_blind && waited < self.input.policy.pending
     }
 
     /// Accepts it, or says why not.
     fn judge(&mut self, place: usize) -> Result<(), Outcome> {
         let proposal = &self.batch[place];
         self.well_formed(proposal)?;
-        self.in_time_and_size(proposal)?;
+        self.is_agreed_to(proposal)?;
+        self.is_wanted(proposal)?;
+        self.is_allowed(proposal)?;
+        self.is_small_enough(proposal)?;
+        self.is_not_fenced_out(proposal)?;
         self.reads_are_fresh(proposal)?;
         self.preconditions_hold(proposal)?;
         self.touches.become_those_of(proposal);
@@ -264,11 +291,44 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Rule 2.
-    fn in_time_and_size(&self, proposal: &Proposal) -> Result<(), Outcome> {
+    /// Only what its ballot has passed is judged at all.
+    fn is_agreed_to(&self, proposal: &Proposal) -> Result<(), Outcome> {
+        let Some(rule) = &proposal.quorum else { return Ok(()) };
+        let ballot = self.input.ballots.get(&(proposal.id.clone(), proposal.attempt));
+        let bound = ballot.filter(|ballot| ballot.content == digest(proposal));
+        let tally = match bound {
+            Some(ballot) => rule.count(ballot),
+            None => rule.count(&Ballot::default()),
+        };
+        if tally.is_passed() { Ok(()) } else { Err(Outcome::Rejected { tally }) }
+    }
+
+    /// Rule 2: time and will.
+    fn is_wanted(&self, proposal: &Proposal) -> Result<(), Outcome> {
+        let cancelled = &self.input.cancelled;
         if proposal.hint.deadline.is_some_and(|deadline| deadline < self.input.now) {
-            return Err(Outcome::Expired);
+            Err(Outcome::Expired)
+        } else if !cancelled.is_empty()
+            && cancelled.contains(&(proposal.id.clone(), proposal.attempt))
+        {
+            Err(Outcome::Cancelled)
+        } else {
+            Ok(())
         }
+    }
+
+    /// Rule 2: permission.
+    fn is_allowed(&self, proposal: &Proposal) -> Result<(), Outcome> {
+        let permissions = &self.input.policy.permissions;
+        let keys = || proposal.writes.iter().map(|(key, _)| key);
+        match keys().find(|key| !permissions.may_write(&proposal.agent, key)) {
+            Some(key) => Err(Outcome::Forbidden { key: key.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Rule 2: size.
+    fn is_small_enough(&self, proposal: &Proposal) -> Result<(), Outcome> {
         let limits = &self.input.policy.limits;
         let keys = proposal.reads.len() + proposal.preconditions.len() + proposal.writes.len();
         let asked = proposal.preconditions.iter().filter_map(|p| p.value().map(Value::bytes));
@@ -289,6 +349,26 @@ impl<'a> Round<'a> {
         }
         if bytes > limits.bytes {
             return too_much("bytes", bytes, limits.bytes);
+        }
+        Ok(())
+    }
+
+    /// Rule 3.
+    fn is_not_fenced_out(&self, proposal: &Proposal) -> Result<(), Outcome> {
+        let stale = |fence| Err(Outcome::StaleClaim { fence });
+        match self.input.incarnations.get(&proposal.agent) {
+            Some(&current) if proposal.incarnation < current => {
+                return stale(Fence::Incarnation { current });
+            }
+            _ => {}
+        }
+        let Some(claim) = &proposal.claim else { return Ok(()) };
+        let (key, current) = (claim.key.clone(), self.input.claims.get(&claim.key).copied());
+        if current != Some(claim.token) {
+            return stale(Fence::Token { key, current });
+        }
+        if proposal.base < claim.since {
+            return stale(Fence::Since { key, since: claim.since });
         }
         Ok(())
     }
@@ -343,6 +423,7 @@ impl<'a> Round<'a> {
             orders[place] = order as u32;
         }
         let committed = |place: usize| Outcome::Committed { version, order: orders[place] };
+        let mut pending = Vec::new();
         let outcomes = answers
             .into_iter()
             .enumerate()
@@ -350,10 +431,14 @@ impl<'a> Round<'a> {
                 Some(Answer::Accepted) => committed(place),
                 Some(Answer::SameAs(accepted)) => committed(accepted),
                 Some(Answer::Final(outcome)) => outcome,
+                Some(Answer::Pending(outcome)) => {
+                    pending.push(place);
+                    outcome
+                }
                 None => unreachable!("every place of the batch was judged"),
             })
             .collect();
-        Verdicts { outcomes, accepted: self.merged.admitted, serial }
+        Verdicts { outcomes, accepted: self.merged.admitted, serial, pending }
     }
 }
 

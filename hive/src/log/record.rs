@@ -37,7 +37,9 @@ impl Record {
         self.input.feed(&mut sink);
         sink.all(self.batch.iter()).all(self.verdicts.outcomes.iter());
         sink.number(self.verdicts.serial.len() as u64);
-        for places in [&self.verdicts.accepted, &self.verdicts.serial] {
+        sink.number(self.verdicts.pending.len() as u64);
+        let Verdicts { accepted, serial, pending, .. } = &self.verdicts;
+        for places in [accepted, serial, pending] {
             places.iter().for_each(|&place| {
                 sink.number(place as u64);
             });

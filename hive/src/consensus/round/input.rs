@@ -1,12 +1,15 @@
 //! What a round depends on besides the snapshot and the batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use queenright_primitives::Version;
+use queenright_primitives::claim::FencingToken;
 
-use crate::consensus::window::Known;
+use crate::consensus::intents::Known;
+use crate::consensus::{Ballot, Permissions};
 use crate::digest::{Feed, Sink};
-use crate::id::ProposalId;
+use crate::id::{AgentId, ProposalId};
+use crate::key::Key;
 
 /// How large a proposal may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +35,22 @@ pub struct RoundPolicy {
     pub aging: u64,
     /// How many versions of history are kept: for removals, and for the answers given to intents.
     pub window: u64,
+    /// For how many rounds a proposal that read nothing, and lost against others of its round, is judged again by itself
+    /// before it is refused. 0: it is refused at once.
+    pub pending: u64,
+    /// Who may write where.
+    pub permissions: Permissions,
 }
 
 impl Default for RoundPolicy {
     fn default() -> Self {
-        RoundPolicy { limits: Limits::default(), aging: 8, window: 1024 }
+        RoundPolicy {
+            limits: Limits::default(),
+            aging: 8,
+            window: 1024,
+            pending: 0,
+            permissions: Permissions::everybody(),
+        }
     }
 }
 
@@ -53,6 +67,31 @@ pub struct RoundInput {
     pub policy: RoundPolicy,
     /// What was answered before to the intents of this batch.
     pub decided: BTreeMap<ProposalId, Known>,
+    /// The attempts of this batch that were taken back before the round began.
+    pub cancelled: BTreeSet<(ProposalId, u32)>,
+    /// The current token of each claim that this batch shows; none for what nobody holds.
+    pub claims: BTreeMap<Key, FencingToken>,
+    /// The lowest life that may propose, of those agents of this batch who have lost one.
+    pub incarnations: BTreeMap<AgentId, u64>,
+    /// The votes on those attempts of this batch that need any.
+    pub ballots: BTreeMap<(ProposalId, u32), Ballot>,
+}
+
+impl RoundInput {
+    /// For a round at time 0 with seed 0, which nothing came before.
+    pub fn new(round: Version) -> Self {
+        RoundInput {
+            round,
+            now: 0,
+            seed: 0,
+            policy: RoundPolicy::default(),
+            decided: BTreeMap::new(),
+            cancelled: BTreeSet::new(),
+            claims: BTreeMap::new(),
+            incarnations: BTreeMap::new(),
+            ballots: BTreeMap::new(),
+        }
+    }
 }
 
 impl Feed for RoundInput {
@@ -60,11 +99,32 @@ impl Feed for RoundInput {
         self.round.feed(sink);
         sink.number(self.now).number(self.seed);
         sink.number(self.policy.limits.keys as u64).number(self.policy.limits.bytes as u64);
-        sink.number(self.policy.aging).number(self.policy.window);
+        sink.number(self.policy.aging).number(self.policy.window).number(self.policy.pending);
+        self.policy.permissions.feed(sink);
         sink.number(self.decided.len() as u64);
         for (id, known) in &self.decided {
             id.feed(sink);
             known.feed(sink);
+        }
+        sink.number(self.cancelled.len() as u64);
+        for (id, attempt) in &self.cancelled {
+            id.feed(sink);
+            sink.number(u64::from(*attempt));
+        }
+        sink.number(self.claims.len() as u64);
+        for (key, token) in &self.claims {
+            key.feed(sink);
+            token.feed(sink);
+        }
+        sink.number(self.incarnations.len() as u64);
+        for (agent, incarnation) in &self.incarnations {
+            agent.feed(sink);
+            sink.number(*incarnation);
+        }
+        sink.number(self.ballots.len() as u64);
+        for ((id, attempt), ballot) in &self.ballots {
+            id.feed(sink);
+            ballot.feed(sink.number(u64::from(*attempt)));
         }
     }
 }

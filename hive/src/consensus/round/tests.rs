@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use queenright_primitives::Version;
+use queenright_primitives::proposal::Mode;
 use queenright_primitives::schedule::Class;
 
 use super::*;
@@ -10,19 +11,15 @@ use crate::state::{BASE_AGENT, Snapshot};
 use crate::value::Value;
 
 mod history;
+mod oracle;
+mod rules;
 
 fn key(path: &str) -> Key {
     Key::new(path).unwrap()
 }
 
 fn input(state: &State) -> RoundInput {
-    RoundInput {
-        round: state.version().next(),
-        now: 0,
-        seed: 1,
-        policy: RoundPolicy::default(),
-        decided: BTreeMap::new(),
-    }
+    RoundInput { seed: 1, ..RoundInput::new(state.version().next()) }
 }
 
 fn base(entries: &[(&str, i64)]) -> State {
@@ -424,6 +421,9 @@ fn proposals() -> impl Strategy<Value = Vec<Proposal>> {
             })),
             writes,
             hint: Hint { class: Class::ALL[class], deadline: None },
+            incarnation: 0,
+            claim: None,
+            quorum: None,
         };
         all.into_iter().map(proposal).collect()
     })

@@ -61,7 +61,9 @@ impl Intents {
         verdicts: &Verdicts,
         horizon: Version,
     ) {
-        let mut answers: Vec<_> = batch.iter().zip(&verdicts.outcomes).collect();
+        let each = batch.iter().zip(&verdicts.outcomes).enumerate();
+        let answered = each.filter(|(place, _)| !verdicts.is_pending(*place));
+        let mut answers: Vec<_> = answered.map(|(_, answer)| answer).collect();
         answers.sort_by_cached_key(|(proposal, _)| digest(*proposal));
         for (proposal, outcome) in answers {
             // Whether it was committed is forgotten: an entry would say that it was not.
