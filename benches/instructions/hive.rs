@@ -3,9 +3,7 @@
 //! The hive hashes with keys that differ per process and map, which moves the count of one small round by half a per
 //! cent. So a round is decided and applied several times per count, each time with other keys.
 
-use std::collections::BTreeMap;
-
-use queenright::consensus::{RoundInput, RoundPolicy, apply, decide};
+use queenright::consensus::{RoundInput, apply, decide};
 use queenright::packs::{parse_cargo_manifest, parse_pack_manifest};
 use queenright::{Key, Op, Proposal, Read, Snapshot, State, Value};
 
@@ -70,13 +68,7 @@ fn round(proposals: u64) -> (State, Vec<Proposal>, RoundInput) {
         proposal
     };
     let batch = (0..proposals).map(&mut proposal).collect();
-    let input = RoundInput {
-        round: state.version().next(),
-        now: 0,
-        seed: 7,
-        policy: RoundPolicy::default(),
-        decided: BTreeMap::new(),
-    };
+    let input = RoundInput { seed: 7, ..RoundInput::new(state.version().next()) };
     (state, batch, input)
 }
 

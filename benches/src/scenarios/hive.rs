@@ -1,11 +1,10 @@
 //! The hive: rounds alone, rounds end to end beside other commit engines, agents and their memory.
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use queenright::consensus::{RoundInput, RoundPolicy, decide};
+use queenright::consensus::{RoundInput, decide};
 use queenright::{
     AgentError, FnAgent, Hive, Key, Next, Op, Proposal, Read, Snapshot, State, View, agent,
 };
@@ -102,13 +101,7 @@ fn deciding_rounds(proposals: u64, share: u64) -> impl FnMut(&mut Sampler<'_>) {
         .enumerate()
         .map(|(number, one)| proposal(&snapshot, &keys, number, one))
         .collect();
-    let input = RoundInput {
-        round: state.version().next(),
-        now: 0,
-        seed: 7,
-        policy: RoundPolicy::default(),
-        decided: BTreeMap::new(),
-    };
+    let input = RoundInput { seed: 7, ..RoundInput::new(state.version().next()) };
     let verdicts = decide(&state, &batch, &input);
     move |sampler| {
         sampler.each_per(
