@@ -3,11 +3,20 @@
 use std::fmt;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 macro_rules! name {
+    (from $name:ident: $($text:ty),*) => {
+        $(impl From<$text> for $name {
+            fn from(name: $text) -> Self {
+                $name(name.into())
+            }
+        })*
+    };
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// The name itself.
@@ -16,15 +25,11 @@ macro_rules! name {
             }
         }
 
-        impl<T: Into<Arc<str>>> From<T> for $name {
-            fn from(name: T) -> Self {
-                $name(name.into())
-            }
-        }
+        name!(from $name: &str, &String, String, Box<str>, Arc<str>);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
+                f.pad(self.as_str())
             }
         }
     };
