@@ -34,37 +34,69 @@ impl fmt::Debug for Digest {
 
 /// The digest of one value.
 pub(crate) fn digest<T: Feed + ?Sized>(value: &T) -> Digest {
-    let mut sink = Sink(blake3::Hasher::new());
+    let mut sink = Sink::new();
     value.feed(&mut sink);
     sink.finish()
 }
 
-/// Takes the canonical bytes of values.
-pub(crate) struct Sink(blake3::Hasher);
+/// Takes the canonical bytes of values, and hashes them all at once: the hash function takes many more bytes at a time than a
+/// value has.
+#[derive(Default)]
+pub(crate) struct Sink {
+    bytes: Vec<u8>,
+    /// Takes those that were more than [`ENOUGH`].
+    hasher: Option<Box<blake3::Hasher>>,
+}
+
+/// So many bytes are hashed before more are taken.
+const ENOUGH: usize = 1 << 17;
 
 impl Sink {
     pub(crate) fn new() -> Self {
-        Sink(blake3::Hasher::new())
+        Sink::default()
     }
 
     pub(crate) fn finish(&self) -> Digest {
-        Digest(*self.0.finalize().as_bytes())
+        let hash = match &self.hasher {
+            None => blake3::hash(&self.bytes),
+            Some(hasher) => hasher.clone().update(&self.bytes).finalize(),
+        };
+        Digest(*hash.as_bytes())
     }
 
+    /// Forgets everything, and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.hasher = None;
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() >= ENOUGH {
+            self.pass_on();
+        }
+        self
+    }
+
+    #[cold]
+    fn pass_on(&mut self) {
+        self.hasher.get_or_insert_default().update(&self.bytes);
+        self.bytes.clear();
+    }
+
+    #[inline]
     pub(crate) fn tag(&mut self, tag: u8) -> &mut Self {
-        self.0.update(&[tag]);
-        self
+        self.bytes(&[tag])
     }
 
+    #[inline]
     pub(crate) fn number(&mut self, number: u64) -> &mut Self {
-        self.0.update(&number.to_le_bytes());
-        self
+        self.bytes(&number.to_le_bytes())
     }
 
     fn text(&mut self, text: &str) -> &mut Self {
-        self.number(text.len() as u64);
-        self.0.update(text.as_bytes());
-        self
+        self.number(text.len() as u64).bytes(text.as_bytes())
     }
 
     pub(crate) fn all<'a, T: Feed + 'a>(
@@ -120,7 +152,7 @@ impl Feed for Class {
 
 impl Feed for Digest {
     fn feed(&self, sink: &mut Sink) {
-        sink.0.update(&self.0);
+        sink.bytes(&self.0);
     }
 }
 
@@ -300,7 +332,7 @@ impl Feed for Rule {
         match self {
             Rule::Refused(Refusal::Bound(bound)) => {
                 bound.bound.feed(sink);
-                sink.0.update(&bound.reached.to_le_bytes());
+                sink.bytes(&bound.reached.to_le_bytes());
             }
             Rule::Refused(Refusal::Kind { operator, found }) => {
                 sink.tag(1).text(operator.name()).text(found);

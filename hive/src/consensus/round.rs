@@ -378,6 +378,9 @@ impl<'a> Round<'a> {
         if !proposal.reads.is_empty() && proposal.base < self.state.horizon {
             return Err(Outcome::TooOld { horizon: self.state.horizon });
         }
+        if proposal.base == self.state.version {
+            return Ok(());
+        }
         for read in &proposal.reads {
             if let Some((version, agent)) = self.state.changed_since(read, proposal.base) {
                 let (Read::Key(key) | Read::Under(key)) = read;

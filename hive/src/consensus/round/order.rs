@@ -8,8 +8,9 @@ use crate::proposal::Proposal;
 
 /// The order in which a batch is judged.
 pub(super) fn order(batch: &[Proposal], input: &RoundInput) -> Vec<usize> {
+    let mut sink = Sink::new();
     let lot = |proposal: &Proposal| {
-        let mut sink = Sink::new();
+        sink.clear();
         proposal.id.feed(sink.number(input.seed).number(input.round.0));
         sink.finish()
     };
