@@ -1,7 +1,9 @@
 //! Which intents were answered, and how: so that nothing is committed twice.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use foldhash::fast::RandomState;
 use queenright_primitives::Version;
 
 use super::round::Verdicts;
@@ -33,9 +35,26 @@ impl Feed for Known {
 /// The answers of the last rounds. An intent is remembered for `window` rounds after its last answer.
 #[derive(Debug, Default)]
 pub(crate) struct Intents {
-    known: HashMap<ProposalId, (Version, Known)>,
+    known: HashMap<ProposalId, Answers, RandomState>,
     /// Which intents were answered in which round, oldest first.
     answered: VecDeque<(Version, ProposalId)>,
+}
+
+/// What one intent was answered, and when last.
+#[derive(Debug)]
+struct Answers {
+    last: Version,
+    committed: Option<(Version, u32)>,
+    /// Nothing as long as no attempt was refused.
+    refused: Option<Box<BTreeMap<u32, Refused>>>,
+}
+
+/// One refused attempt.
+#[derive(Debug)]
+struct Refused {
+    round: Version,
+    content: Digest,
+    outcome: Outcome,
 }
 
 impl Intents {
@@ -43,11 +62,13 @@ impl Intents {
     pub(crate) fn of(&self, batch: &[Proposal]) -> BTreeMap<ProposalId, Known> {
         let mut of = BTreeMap::<_, Known>::new();
         for proposal in batch {
-            let Some((id, (_, known))) = self.known.get_key_value(&proposal.id) else { continue };
-            let told = of.entry(id.clone()).or_default();
-            told.committed.clone_from(&known.committed);
-            if let Some(answer) = known.attempts.get(&proposal.attempt) {
-                told.attempts.insert(proposal.attempt, answer.clone());
+            let Some(known) = self.known.get(&proposal.id) else { continue };
+            let told = of.entry(proposal.id.clone()).or_default();
+            told.committed =
+                known.committed.map(|(version, order)| Outcome::Committed { version, order });
+            let refused = known.refused.as_ref();
+            if let Some(one) = refused.and_then(|attempts| attempts.get(&proposal.attempt)) {
+                told.attempts.insert(proposal.attempt, (one.content, one.outcome.clone()));
             }
         }
         of
@@ -62,31 +83,47 @@ impl Intents {
         horizon: Version,
     ) {
         let each = batch.iter().zip(&verdicts.outcomes).enumerate();
-        let answered = each.filter(|(place, _)| !verdicts.is_pending(*place));
-        let mut answers: Vec<_> = answered.map(|(_, answer)| answer).collect();
-        answers.sort_by_cached_key(|(proposal, _)| digest(*proposal));
-        for (proposal, outcome) in answers {
-            // Whether it was committed is forgotten: an entry would say that it was not.
-            if matches!(outcome, Outcome::TooOld { .. }) && !self.known.contains_key(&proposal.id) {
-                continue;
-            }
-            let (last, known) = self.known.entry(proposal.id.clone()).or_default();
-            *last = round;
-            self.answered.push_back((round, proposal.id.clone()));
-            match outcome {
-                Outcome::Committed { .. } => known.committed = Some(outcome.clone()),
-                _ => {
-                    let answer = || (digest(proposal), outcome.clone());
-                    known.attempts.entry(proposal.attempt).or_insert_with(answer);
-                }
-            }
+        for (_, (proposal, outcome)) in each.filter(|(place, _)| !verdicts.is_pending(*place)) {
+            self.remember_one(round, proposal, outcome);
         }
         while self.answered.front().is_some_and(|(version, _)| *version < horizon) {
             let Some((version, id)) = self.answered.pop_front() else {
                 break;
             };
-            if self.known.get(&id).is_some_and(|(last, _)| *last == version) {
-                self.known.remove(&id);
+            if let Entry::Occupied(known) = self.known.entry(id)
+                && known.get().last == version
+            {
+                known.remove();
+            }
+        }
+    }
+
+    fn remember_one(&mut self, round: Version, proposal: &Proposal, outcome: &Outcome) {
+        let answers = match self.known.entry(proposal.id.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            // Whether it was committed is forgotten: an entry would say that it was not.
+            Entry::Vacant(_) if matches!(outcome, Outcome::TooOld { .. }) => return,
+            Entry::Vacant(new) => {
+                // Not `round`: that it was answered in it is noted below.
+                let last = Version(u64::MAX);
+                new.insert(Answers { last, committed: None, refused: None })
+            }
+        };
+        if answers.last != round {
+            answers.last = round;
+            self.answered.push_back((round, proposal.id.clone()));
+        }
+        match *outcome {
+            Outcome::Committed { version, order } => answers.committed = Some((version, order)),
+            _ => {
+                let attempts = answers.refused.get_or_insert_default();
+                let kept = attempts.get(&proposal.attempt);
+                let content = digest(proposal);
+                // Of two in one round that differ, which were both refused for that, the same is kept whichever came first.
+                if kept.is_none_or(|kept| kept.round == round && content < kept.content) {
+                    let refused = Refused { round, content, outcome: outcome.clone() };
+                    attempts.insert(proposal.attempt, refused);
+                }
             }
         }
     }
