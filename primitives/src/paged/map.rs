@@ -212,6 +212,34 @@ where
         None
     }
 
+    /// Lets a key hold what `change` makes of what it holds; `None` leaves that as it is. Says whether it was changed.
+    ///
+    /// As [`get`](Self::get) and then [`insert`](Self::insert), with one search for a key of the last rebuild. Nothing is
+    /// copied unless it is changed.
+    ///
+    /// ```
+    /// use queenright_primitives::paged::PagedMap;
+    ///
+    /// let mut bees: PagedMap<&str, u32> = [("queens", 1)].into_iter().collect();
+    /// assert!(bees.update(&"workers", |held| Some(held.copied().unwrap_or(0) + 10)));
+    /// assert!(!bees.update(&"queens", |held| held.is_none().then_some(1)));
+    /// assert_eq!((bees["queens"], bees["workers"]), (1, 10));
+    /// ```
+    #[inline]
+    pub fn update(&mut self, key: &K, change: impl FnOnce(Option<&V>) -> Option<V>) -> bool {
+        let id = self.known.find(key);
+        let held = match id {
+            Some(id) => self.pages.get(id),
+            None => self.added.get(key).map(|(_, value)| value),
+        };
+        let Some(value) = change(held) else { return false };
+        match id.and_then(|id| self.pages.place(id)) {
+            Some(place) => self.held += usize::from(place.replace(value).is_none()),
+            None => drop(self.insert_added(key.clone(), value)),
+        }
+        true
+    }
+
     /// Lets a key hold nothing, and returns what it held before. As [`insert`](Self::insert).
     pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
     where

@@ -1,79 +1,109 @@
 //! What a round makes of the state.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry as Place;
 
 use queenright_primitives::Version;
+use queenright_primitives::aggregate::Commutative;
 
 use super::{Map, RoundInput, Verdicts};
+use crate::id::AgentId;
 use crate::key::Key;
 use crate::op::{Delta, Op};
 use crate::proposal::Proposal;
 use crate::state::{Entry, Removal, State};
+use crate::value::Value;
 
-/// The state after a round. Pure; `verdicts` must be what [`decide`] said for the same arguments.
+/// The state after a round. Pure; `verdicts` must be what [`decide`](super::decide) said for the same arguments.
 pub fn apply(state: &State, batch: &[Proposal], input: &RoundInput, verdicts: &Verdicts) -> State {
     let mut next = state.clone();
     next.version = state.version.next();
-    let mut merged: BTreeMap<&Key, Option<Delta>> = BTreeMap::new();
-    let mut writers: Map<&Key, (usize, &Op)> = Map::default();
     let mut removed = Vec::new();
-    // Of several who wrote a key together, the one that was judged first counts as the writer.
-    for &place in &verdicts.accepted {
-        let writes = batch.get(place).map(|proposal| proposal.writes.as_slice());
-        for (key, op) in writes.unwrap_or_default() {
-            writers.entry(key).or_insert((place, op));
-            fold(merged.entry(key).or_default(), op);
-        }
-    }
-    for (key, delta) in merged {
-        let (place, op) = writers[key];
-        let proposal = &batch[place];
-        let value = match &delta {
-            // Decided on the same state, so that it is defined; if not, the entry stays as it is.
-            Some(delta) => delta.apply(state.get(key.as_str())),
-            None => match op {
-                Op::Set(value) => Ok(value.clone()),
-                _ => {
-                    let removal = Removal { version: next.version, writer: proposal.agent.clone() };
-                    next.entries.remove(key);
-                    next.removed.insert(key.clone(), removal);
-                    removed.push(key.clone());
-                    continue;
-                }
-            },
-        };
-        debug_assert!(value.is_ok(), "an accepted change is defined: {value:?}");
-        if let Ok(value) = value {
-            // Nothing that a reader could see has changed.
-            if state.get(key.as_str()) == Some(&value) {
-                continue;
-            }
-            let entry = Entry {
-                value,
-                version: next.version,
-                writer: proposal.agent.clone(),
-                operator: op.operator(),
-            };
-            next.removed.remove(key);
-            next.entries.insert(key.clone(), entry);
+    for change in changes(batch, verdicts) {
+        if matches!(change.op, Op::Remove) {
+            change.remove(&mut next);
+            removed.push(change.key.clone());
+        } else {
+            change.write(&mut next);
         }
     }
     if !removed.is_empty() {
+        removed.sort_unstable();
         next.removals.insert(next.version, removed.into());
     }
     forget(&mut next, input.policy.window);
     next
 }
 
-fn fold(merged: &mut Option<Delta>, op: &Op) {
-    use queenright_primitives::aggregate::Commutative;
-    let Some(delta) = op.delta() else { return };
-    match merged {
-        None => *merged = Some(delta),
-        Some(merged) => {
+/// What the accepted do to one key.
+struct Change<'a> {
+    key: &'a Key,
+    /// Who counts as the writer: of several who write it together, the one that was judged first.
+    writer: &'a AgentId,
+    op: &'a Op,
+    /// What their operations merge to, if there are several.
+    merged: Option<Delta>,
+}
+
+/// One change for each key that the accepted write.
+fn changes<'a>(batch: &'a [Proposal], verdicts: &Verdicts) -> Vec<Change<'a>> {
+    let accepted = || verdicts.accepted.iter().filter_map(|&place| batch.get(place));
+    let most = accepted().map(|proposal| proposal.writes.len()).sum();
+    let mut places = Map::<&Key, usize>::with_capacity_and_hasher(most, Default::default());
+    let mut changes = Vec::<Change<'a>>::with_capacity(most);
+    for proposal in accepted() {
+        for (key, op) in &proposal.writes {
+            match places.entry(key) {
+                Place::Occupied(place) => changes[*place.get()].merge(op),
+                Place::Vacant(place) => {
+                    place.insert(changes.len());
+                    changes.push(Change { key, writer: &proposal.agent, op, merged: None });
+                }
+            }
+        }
+    }
+    changes
+}
+
+impl Change<'_> {
+    fn merge(&mut self, op: &Op) {
+        if self.merged.is_none() {
+            self.merged = self.op.delta();
+        }
+        if let (Some(merged), Some(delta)) = (&mut self.merged, op.delta()) {
             let result = merged.merge(&delta);
             debug_assert!(result.is_ok(), "accepted changes merge: {result:?}");
         }
+    }
+
+    /// The new value; `None` if there is none.
+    fn value(&self, stored: Option<&Value>) -> Option<Value> {
+        let value = match &self.merged {
+            Some(merged) => merged.apply(stored).map(Some),
+            None => self.op.apply(stored),
+        };
+        // Decided on the same state, so that it is defined; if not, the entry stays as it is.
+        debug_assert!(value.is_ok(), "an accepted change is defined: {value:?}");
+        value.ok().flatten()
+    }
+
+    fn write(&self, next: &mut State) {
+        let version = next.version;
+        let changed = next.entries.update(self.key, |entry| {
+            let stored = entry.map(|entry| &entry.value);
+            // Where a reader could see no difference, nothing has changed.
+            let value = self.value(stored).filter(|value| stored != Some(value))?;
+            let (writer, operator) = (self.writer.clone(), self.op.operator());
+            Some(Entry { value, version, writer, operator })
+        });
+        if changed && !next.removed.is_empty() {
+            next.removed.remove(self.key);
+        }
+    }
+
+    fn remove(&self, next: &mut State) {
+        let removal = Removal { version: next.version, writer: self.writer.clone() };
+        next.entries.remove(self.key);
+        next.removed.insert(self.key.clone(), removal);
     }
 }
 

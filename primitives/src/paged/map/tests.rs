@@ -60,6 +60,8 @@ fn assert_is<S: BuildHasher>(map: &PagedMap<u32, u32, S>, model: &BTreeMap<u32, 
 enum Step {
     Fork(usize),
     Insert(usize, u32, u32),
+    /// With an odd number nothing is changed.
+    Update(usize, u32, u32),
     Remove(usize, u32),
     Change(usize, u32, u32),
     /// Keys from one on, in steps.
@@ -74,6 +76,7 @@ fn step(keys: u32) -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => version.clone().prop_map(Step::Fork),
         8 => (version.clone(), 0..keys, any::<u32>()).prop_map(|(v, k, x)| Step::Insert(v, k, x)),
+        6 => (version.clone(), 0..keys, any::<u32>()).prop_map(|(v, k, x)| Step::Update(v, k, x)),
         6 => (version.clone(), 0..keys).prop_map(|(v, k)| Step::Remove(v, k)),
         3 => (version.clone(), 0..keys, any::<u32>()).prop_map(|(v, k, x)| Step::Change(v, k, x)),
         2 => many.clone().prop_map(|(v, from, by, n)| Step::InsertMany(v, from, by, n)),
@@ -89,6 +92,7 @@ fn history<S: BuildHasher + Clone + Default>(steps: Vec<Step>) {
         let count = versions.len();
         let (Step::Fork(version)
         | Step::Insert(version, ..)
+        | Step::Update(version, ..)
         | Step::Remove(version, ..)
         | Step::Change(version, ..)
         | Step::InsertMany(version, ..)
@@ -104,6 +108,16 @@ fn history<S: BuildHasher + Clone + Default>(steps: Vec<Step>) {
             }
             Step::Insert(_, key, value) => {
                 assert_eq!(map.insert(key, value), model.insert(key, value))
+            }
+            Step::Update(_, key, value) => {
+                let change = |held: Option<&u32>| {
+                    assert_eq!(held, model.get(&key));
+                    (value % 2 == 0).then_some(value)
+                };
+                assert_eq!(map.update(&key, change), value % 2 == 0);
+                if value % 2 == 0 {
+                    model.insert(key, value);
+                }
             }
             Step::Remove(_, key) => assert_eq!(map.remove(&key), model.remove(&key)),
             Step::Change(_, key, value) => {
