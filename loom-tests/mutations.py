@@ -2,7 +2,7 @@
 """Breaks the primitives on purpose, one line at a time, and shows that a loom model notices.
 
     python3 loom-tests/mutations.py [NAME…]        run all mutations, or those named
-    python3 loom-tests/mutations.py --write        and renew the table in loom-tests/README.md
+    python3 loom-tests/mutations.py [NAME…] --write        and renew their rows in the table in loom-tests/README.md
 
 Works on a copy; exit status 1 if a mutation survives or no longer applies.
 """
@@ -51,6 +51,8 @@ CELLS = "primitives/src/schedule/lanes/cells.rs"
 HOLDERS = "primitives/src/schedule/lanes/holders.rs"
 NUMBERS = "primitives/src/sync/numbers.rs"
 TOTALS = "primitives/src/aggregate/shared.rs"
+CHANNEL = "primitives/src/schedule/lanes/channel.rs"
+GATE = "primitives/src/gate.rs"
 
 # The files of models that run the code of a file.
 QUEUE_MODELS = ["schedule"]
@@ -60,7 +62,7 @@ MODELS = {
     NOTIFY: ["notify"], LOCK: ["lock"], EVENT: ["event"], BLOCK: ["event"], WAITERS: ["event", "following"], POOL: ["pool"], PLACE: ["pool"],
     RING: RING_MODELS, RING_READER: RING_MODELS, RING_WINDOW: RING_MODELS, RING_WAITING: RING_MODELS, RING_PUBLISHER: RING_MODELS, RING_SUBSCRIBER: RING_MODELS,
     LANES: ["lanes"], LANE: ["lanes"], PLACES: ["lanes"], CELLS: ["lanes"], HOLDERS: ["lanes"], NUMBERS: ["lanes"],
-    TOTALS: ["aggregate"],
+    TOTALS: ["aggregate"], CHANNEL: ["channel"], GATE: ["channel"],
 }
 MODELS |= dict.fromkeys([CLAIM, CLAIM_CHAINS, CLAIM_SLOT, CLAIM_PINS, CLAIM_FREE, CLAIM_LINK], ["claim"])
 CELL_MODELS = ["snapshot", "reclamation", "following"]
@@ -574,6 +576,29 @@ MUTATIONS = [
      "fetch_and(!(1 << number), Ordering::Release)", "fetch_and(!(1 << number), Ordering::Relaxed)"),
     ("number-lent-twice", "a number is lent without an exchange", NUMBERS,
      "Err(now) => lent = now,", "Err(_) => return Some(number),"),
+    ("gate-enters-closed", "whoever comes when it is closed is let in", GATE,
+     "(before & OPEN != 0).then_some(inside)", "{ let _ = before; Some(inside) }"),
+    ("gate-leave-relaxed", "what was done inside is not released", GATE,
+     "fetch_sub(1, Ordering::Release)", "fetch_sub(1, Ordering::Relaxed)"),
+    ("gate-wait-relaxed", "who waits for those inside does not acquire", GATE,
+     "(self.word.load(Ordering::Acquire) == 0)", "(self.word.load(Ordering::Relaxed) == 0)"),
+    ("gate-leaves-silently", "the last who leaves tells nobody", GATE,
+     "self.0.left.notify_all();", ""),
+    ("channel-ends-at-once", "the end does not wait for pushes under way", CHANNEL,
+     "self.open.wait_until_empty();", ""),
+    ("channel-pushes-silently", "a push wakes nobody", CHANNEL,
+     "self.arrived.notify_one();", ""),
+    ("channel-pops-silently", "room wakes nobody", CHANNEL,
+     "if popped > 0 {\n            self.left.notify_all();\n        }", ""),
+    ("channel-ends-silently-for-consumers", "the end wakes no consumer", CHANNEL,
+     "self.open.close();\n        self.arrived.notify_all();", "self.open.close();"),
+    ("channel-ends-silently-for-producers", "the end wakes no producer", CHANNEL,
+     "self.arrived.notify_all();\n        self.left.notify_all();", "self.arrived.notify_all();"),
+    ("channel-does-not-look-for-the-end", "who waits for a task does not look for the end", CHANNEL,
+     "(!self.lanes.is_empty() || self.open.is_closed()).then_some(())", "(!self.lanes.is_empty()).then_some(())"),
+    ("channel-tells-before-it-is-there", "a push is told before it is made", CHANNEL,
+     "let pushed = self.lanes.try_push(task, class);", "self.arrived.notify_one(); let pushed = self.lanes.try_push(task, class);",
+     "        if pushed.is_ok() {\n            self.arrived.notify_one();\n        }\n", ""),
     ("lanes-looks-once", "a pop that found each lane empty does not look again", LANES,
      "if self.is_still_empty(&empty_at) {", "if self.is_still_empty(&empty_at) || empty_at.len() == CLASSES {"),
     ("lanes-empty-looks-once", "who found each lane empty does not look again", LANES,
@@ -633,7 +658,7 @@ def run_models(folder, target, models):
 
 def main():
     names = [arg for arg in sys.argv[1:] if not arg.startswith("--")]
-    rows, survived = [], []
+    rows, survived = {}, []
     target = os.path.join(ROOT, "target-loom-mutations")
     with tempfile.TemporaryDirectory() as folder:
         copy_of_the_workspace(folder)
@@ -661,11 +686,14 @@ def main():
             if found is None:
                 survived.append(name)
             model, message = found or ("**none**", "")
-            rows.append(f"| `{name}` | {what} | `{model}` | {message} |")
+            rows[name] = f"| `{name}` | {what} | `{model}` | {message} |"
             print(f"{name}: {model}: {message}", flush=True)
-    if "--write" in sys.argv and not names:
+    if "--write" in sys.argv:
         path = os.path.join(ROOT, "loom-tests", "README.md")
         readme = open(path, encoding="utf-8").read()
+        # What was not run now keeps its row; what is no mutation any more loses it.
+        rows = {row[1]: row[0] for row in re.findall(r"^(\| `([a-z0-9-]+)` \|.*)$", readme, flags=re.M)} | rows
+        rows = [rows[name] for name, *_ in MUTATIONS if name in rows]
         table = "\n".join(["| mutation | what is broken | model that notices | what it says |", "|---|---|---|---|", *rows])
         readme = re.sub(r"(<!-- mutations -->\n).*?(<!-- end of mutations -->)", lambda m: f"{m[1]}{table}\n{m[2]}", readme, flags=re.S)
         open(path, "w", encoding="utf-8").write(readme)

@@ -45,6 +45,7 @@
 struct CratePage;
 
 mod flat;
+mod gate;
 #[cfg_attr(not(queenright_loom), expect(unreachable_pub, reason = "its models reach it"))]
 mod lock;
 mod panics;

@@ -5,10 +5,11 @@
 //! |---|---|---|
 //! | order | by class, deadline, tier and cost; exact beside other threads | by class; exact within a class, weaker across classes beside other threads |
 //! | progress | a short lock | lock-free: whoever is stopped, anywhere, holds nobody up |
-//! | waiting, batches, limits, displacing | yes | no |
+//! | waiting, closing | yes | as a [`LaneChannel`] |
+//! | batches in one step, limits, displacing | yes | no |
 //!
 //! The first is the quicker one and does more; what follows is about it. Take the second where a thread may be stopped for long inside a call, by
-//! a priority or a debugger, and others must go on.
+//! a priority or a debugger, and others must go on; as a [`LaneChannel`] it can be waited for, and closed.
 //!
 //! # Order
 //! Each task comes with a [`Hint`], often just a [`Class`]. The order of hints is total: the more urgent class; then
@@ -85,7 +86,7 @@ mod waiting;
 pub use class::{Class, UnknownClass};
 pub use error::{PopError, PushError};
 pub use hint::{Hint, LatencyTier};
-pub use lanes::LaneQueue;
+pub use lanes::{LaneChannel, LaneQueue};
 pub use queue::PriorityQueue;
 pub use waiting::{Recv, RecvMany, SendTask};
 

@@ -65,6 +65,7 @@
 mod aging;
 mod atomic;
 mod cells;
+mod channel;
 mod holders;
 mod lane;
 mod places;
@@ -72,6 +73,7 @@ mod places;
 use std::{array, fmt, iter};
 
 use self::aging::Aging;
+pub use self::channel::LaneChannel;
 use self::holders::Holders;
 use self::lane::Lane;
 use self::places::Next;
@@ -122,7 +124,7 @@ const CLASSES: usize = Class::ALL.len();
 /// A lock that is held for as little as that of `PriorityQueue` is faster than this with several threads, as long as its holder
 /// runs. Choose this one if a thread may be stopped, or must not wait for one that is: a consumer of higher priority than its
 /// producers, more threads than processors, a debugger. Not for signal handlers: a call is not to be interrupted by one of the
-/// same thread. There is no way to wait: use `PriorityQueue`, or let an [`Event`](crate::notify::Event) tell of a push.
+/// same thread. There is no way to wait, and no end: a [`LaneChannel`] has both.
 pub struct LaneQueue<T> {
     lanes: [Lane<T>; CLASSES],
     holders: Holders,

@@ -1,6 +1,7 @@
 //! The queue against a plain model, beside threads that stopped, and under flood.
 
 mod aging;
+mod channel;
 mod model;
 mod stopped;
 mod threads;
