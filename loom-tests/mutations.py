@@ -53,6 +53,7 @@ NUMBERS = "primitives/src/sync/numbers.rs"
 TOTALS = "primitives/src/aggregate/shared.rs"
 CHANNEL = "primitives/src/schedule/lanes/channel.rs"
 GATE = "primitives/src/gate.rs"
+TURNS = "primitives/src/claim/turns.rs"
 
 # The files of models that run the code of a file.
 QUEUE_MODELS = ["schedule"]
@@ -62,7 +63,7 @@ MODELS = {
     NOTIFY: ["notify"], LOCK: ["lock"], EVENT: ["event"], BLOCK: ["event"], WAITERS: ["event", "following"], POOL: ["pool"], PLACE: ["pool"],
     RING: RING_MODELS, RING_READER: RING_MODELS, RING_WINDOW: RING_MODELS, RING_WAITING: RING_MODELS, RING_PUBLISHER: RING_MODELS, RING_SUBSCRIBER: RING_MODELS,
     LANES: ["lanes"], LANE: ["lanes"], PLACES: ["lanes"], CELLS: ["lanes"], HOLDERS: ["lanes"], NUMBERS: ["lanes"],
-    TOTALS: ["aggregate"], CHANNEL: ["channel"], GATE: ["channel"],
+    TOTALS: ["aggregate"], CHANNEL: ["channel"], GATE: ["channel"], TURNS: ["turns"],
 }
 MODELS |= dict.fromkeys([CLAIM, CLAIM_CHAINS, CLAIM_SLOT, CLAIM_PINS, CLAIM_FREE, CLAIM_LINK], ["claim"])
 CELL_MODELS = ["snapshot", "reclamation", "following"]
@@ -576,6 +577,11 @@ MUTATIONS = [
      "fetch_and(!(1 << number), Ordering::Release)", "fetch_and(!(1 << number), Ordering::Relaxed)"),
     ("number-lent-twice", "a number is lent without an exchange", NUMBERS,
      "Err(now) => lent = now,", "Err(_) => return Some(number),"),
+    ("turns-begin-unordered", "a turn is not ordered before its looks", TURNS,
+     "self.0.store(turn, Ordering::Relaxed);\n        // SeqCst orders the number before the looks of this turn. On the other side stand a change and the look at the\n        // number, with such a fence between them: one of the two sees the other.\n        fence(Ordering::SeqCst);",
+     "self.0.store(turn, Ordering::Relaxed);\n        fence(Ordering::AcqRel);"),
+    ("turns-current-unordered", "a change is not ordered before the look for the turn", TURNS,
+     "fence(Ordering::SeqCst);\n        // Relaxed: as above.", "fence(Ordering::AcqRel);\n        // Relaxed: as above."),
     ("gate-enters-closed", "whoever comes when it is closed is let in", GATE,
      "(before & OPEN != 0).then_some(inside)", "{ let _ = before; Some(inside) }"),
     ("gate-leave-relaxed", "what was done inside is not released", GATE,

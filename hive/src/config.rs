@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::consensus::RoundPolicy;
+use crate::consensus::{BatchWindow, RoundPolicy, WhenFull};
 use crate::error::HiveError;
 use crate::hive::Hive;
 use crate::key::Key;
@@ -18,7 +18,11 @@ pub struct HiveBuilder {
     pub(crate) threads: Option<NonZeroUsize>,
     pub(crate) base: Vec<(Key, Value)>,
     pub(crate) max_batch: usize,
+    pub(crate) window: BatchWindow,
     pub(crate) queue: usize,
+    pub(crate) when_full: WhenFull,
+    pub(crate) claims: usize,
+    pub(crate) lease: u64,
     pub(crate) max_attempts: u32,
     pub(crate) keep_rounds: usize,
     pub(crate) policy: RoundPolicy,
@@ -33,7 +37,11 @@ impl Default for HiveBuilder {
             threads: None,
             base: Vec::new(),
             max_batch: 4096,
-            queue: 65_536,
+            window: BatchWindow::adaptive(),
+            queue: 512,
+            when_full: WhenFull::default(),
+            claims: 65_536,
+            lease: 30_000,
             max_attempts: 128,
             keep_rounds: 1024,
             policy: RoundPolicy::default(),
@@ -67,15 +75,39 @@ impl HiveBuilder {
         self
     }
 
-    /// The most proposals that one round takes from the queue. Default: 4096.
+    /// The most proposals that one round takes from the queue, unless more were submitted together. Default: 4096.
     pub fn max_batch(mut self, proposals: usize) -> Self {
         self.max_batch = proposals;
         self
     }
 
-    /// The most proposals that wait for the queen. Default: 65,536.
-    pub fn queue(mut self, proposals: usize) -> Self {
-        self.queue = proposals;
+    /// How the width of rounds follows the conflicts. Default: [`BatchWindow::adaptive`].
+    pub fn window(mut self, window: BatchWindow) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// The most submissions of each class that wait for the queen. Default: 512.
+    pub fn queue(mut self, submissions: usize) -> Self {
+        self.queue = submissions;
+        self
+    }
+
+    /// What [`Hive::propose`] and [`Hive::propose_many`] do when the queue is full. Default: [`WhenFull::Wait`].
+    pub fn when_full(mut self, policy: WhenFull) -> Self {
+        self.when_full = policy;
+        self
+    }
+
+    /// The most keys that can be claimed or completed at a time. Default: 65,536.
+    pub fn claims(mut self, most: usize) -> Self {
+        self.claims = most;
+        self
+    }
+
+    /// How long a claim holds without a heartbeat, by the hive's clock. Default: 30,000.
+    pub fn lease(mut self, time: u64) -> Self {
+        self.lease = time;
         self
     }
 

@@ -43,13 +43,13 @@ impl std::error::Error for HiveError {}
 /// A proposal that was not taken, given back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ProposeError {
+pub enum ProposeError<P = Box<Proposal>> {
     /// The queue is full.
-    Full(Box<Proposal>),
+    Full(P),
     /// The queen has stopped.
-    Closed(Box<Proposal>),
+    Closed(P),
     /// A value is nested deeper than [`MAX_VALUE_DEPTH`](crate::MAX_VALUE_DEPTH).
-    TooDeep(Box<Proposal>),
+    TooDeep(P),
 }
 
 /// What is said of values that are nested too deeply.
@@ -58,15 +58,22 @@ pub(crate) const TOO_DEEP: &str = "the value is nested more than 64 levels deep:
 impl ProposeError {
     /// The proposal.
     pub fn into_proposal(self) -> Proposal {
+        *self.into_inner()
+    }
+}
+
+impl<P> ProposeError<P> {
+    /// What was proposed.
+    pub fn into_inner(self) -> P {
         match self {
-            ProposeError::Full(proposal)
-            | ProposeError::Closed(proposal)
-            | ProposeError::TooDeep(proposal) => *proposal,
+            ProposeError::Full(given)
+            | ProposeError::Closed(given)
+            | ProposeError::TooDeep(given) => given,
         }
     }
 }
 
-impl fmt::Display for ProposeError {
+impl<P> fmt::Display for ProposeError<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             ProposeError::Full(_) => "the queen's queue is full: wait with `propose`, or try later",
@@ -76,7 +83,7 @@ impl fmt::Display for ProposeError {
     }
 }
 
-impl std::error::Error for ProposeError {}
+impl<P: fmt::Debug> std::error::Error for ProposeError<P> {}
 
 /// Why a transaction was not committed.
 #[derive(Debug)]

@@ -2,23 +2,25 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::thread::JoinHandle;
-use std::time::Instant;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use queenright_primitives::Version;
 use queenright_primitives::schedule::{Class, PushError};
 use queenright_primitives::snapshot::SnapshotCell;
 
 use crate::agent::{Agent, AgentError, Intent, Roster, Settled, View};
+use crate::claims::{Claims, Fenced};
 use crate::config::HiveBuilder;
-use crate::consensus::{Core, Intake, Queen, Submission};
+use crate::consensus::{Core, Intake, Queen, Stop, Submission};
 use crate::error::{HiveError, ProposeError, TransactError};
 use crate::id::AgentId;
 use crate::log::{MemoryLog, Record};
+use crate::metrics::{Counters, Metrics};
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;
 use crate::state::{BASE_AGENT, Snapshot, State};
-use crate::ticket::Ticket;
+use crate::ticket::{Ticket, Tickets};
 use crate::value::Value;
 
 /// Who proposes the changes of [`Hive::transact`].
@@ -43,12 +45,15 @@ pub struct Hive {
     cell: Arc<SnapshotCell<State>>,
     log: Arc<Mutex<MemoryLog>>,
     intake: Arc<Intake>,
+    claims: Arc<Claims>,
+    counters: Arc<Counters>,
+    stop: Arc<Stop>,
     roster: Mutex<Roster>,
     transactions: Mutex<u64>,
     max_attempts: u32,
     /// `None`: rayon's global pool.
     pool: Option<rayon::ThreadPool>,
-    queen: Option<JoinHandle<()>>,
+    queen: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Hive {
@@ -73,19 +78,25 @@ impl Hive {
         }
         let cell = Arc::new(SnapshotCell::new(State::base(config.base)));
         let log = Arc::new(Mutex::new(MemoryLog::keeping(config.keep_rounds)));
-        let intake = Arc::new(Intake::bounded(config.queue));
+        let intake = Arc::new(Intake::bounded(config.queue, config.when_full));
         let started = Instant::now();
+        let clock = config.clock.unwrap_or_else(|| {
+            Arc::new(move || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX))
+        });
+        let claims = Arc::new(Claims::new(config.claims, config.lease, Arc::clone(&clock)));
+        let (counters, stop) = (Arc::<Counters>::default(), Arc::<Stop>::default());
         let core = Core {
             cell: Arc::clone(&cell),
             log: Arc::clone(&log),
             policy: config.policy,
             seed: config.seed,
-            clock: config.clock.unwrap_or_else(|| {
-                Arc::new(move || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX))
-            }),
+            clock,
+            claims: Arc::clone(&claims),
+            counters: Arc::clone(&counters),
             intents: Default::default(),
         };
-        let queen = Queen::new(core, Arc::clone(&intake), config.max_batch);
+        let width = (config.window, config.max_batch);
+        let queen = Queen::new(core, Arc::clone(&intake), width, Arc::clone(&stop));
         let queen = std::thread::Builder::new()
             .name("queenright-queen".to_owned())
             .spawn(move || queen.run())
@@ -95,11 +106,14 @@ impl Hive {
             cell,
             log,
             intake,
+            claims,
+            counters,
+            stop,
             roster: Mutex::default(),
             transactions: Mutex::new(0),
             max_attempts: config.max_attempts,
             pool,
-            queen: Some(queen),
+            queen: Mutex::new(Some(queen)),
         })
     }
 
@@ -123,16 +137,56 @@ impl Hive {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).records()
     }
 
-    /// Hands a proposal to the queen, and waits while her queue is full.
+    /// What it has done so far, in numbers.
+    ///
+    /// What the queen counts is of one moment; what the queue holds is of another, a little later.
+    pub fn metrics(&self) -> Metrics {
+        Metrics { queued: self.intake.depths(), ..self.counters.read() }
+    }
+
+    /// Who holds what, so that of several who want to do a thing one does it.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// Ends all earlier lives of an agent: the proposals they have sent, or are still to send, are refused as
+    /// [`StaleClaim`](Outcome::StaleClaim) unless they were judged already. The next life shows its number in
+    /// [`Proposal::incarnation`], and starts from a snapshot of version [`since`](Fenced::since) or later.
+    pub fn fence(&self, agent: impl Into<AgentId>) -> Fenced {
+        self.claims.fence(agent.into())
+    }
+
+    /// Hands a proposal to the queen. When her queue is full, it waits, or gives up, as [`HiveBuilder::when_full`] says.
     ///
     /// # Errors
     /// [`ProposeError`] gives the proposal back: `Closed` when the queen has stopped, `TooDeep` when a value is nested
-    /// too deeply.
+    /// too deeply, `Full` only if the hive was told not to wait for ever.
     pub fn propose(&self, proposal: Proposal) -> Result<Ticket, ProposeError> {
         let proposal = checked(proposal)?;
         let (submission, receiver) = Submission::one(proposal);
-        self.intake.push(submission).map_err(given_back)?;
+        self.intake.push(submission).map_err(one_given_back)?;
         Ok(Ticket::new(receiver))
+    }
+
+    /// Hands several proposals to the queen at once: they are decided in one round, unless some stay pending. For many it
+    /// costs a fraction of as many [`propose`](Self::propose).
+    ///
+    /// Whether one is accepted does not depend on the others being so: that is what one proposal with several writes is for.
+    ///
+    /// # Errors
+    /// As [`propose`](Self::propose), with all of them.
+    pub fn propose_many(
+        &self,
+        proposals: Vec<Proposal>,
+    ) -> Result<Tickets, ProposeError<Vec<Proposal>>> {
+        if !proposals.iter().all(is_flat) {
+            return Err(ProposeError::TooDeep(proposals));
+        }
+        let count = proposals.len();
+        let (submission, receiver) = Submission::many(proposals);
+        let pushed = self.intake.push(submission);
+        pushed.map_err(|error| given_back(error, Submission::into_proposals))?;
+        Ok(Tickets::new(receiver, count))
     }
 
     /// Hands a proposal to the queen if there is room in her queue.
@@ -142,7 +196,7 @@ impl Hive {
     pub fn try_propose(&self, proposal: Proposal) -> Result<Ticket, ProposeError> {
         let proposal = checked(proposal)?;
         let (submission, receiver) = Submission::one(proposal);
-        self.intake.try_push(submission).map_err(given_back)?;
+        self.intake.try_push(submission).map_err(one_given_back)?;
         Ok(Ticket::new(receiver))
     }
 
@@ -222,17 +276,13 @@ impl Hive {
 
     fn decide(&self, proposed: Vec<(usize, Proposal)>) -> Vec<(usize, Proposal, Outcome)> {
         let batch = proposed.iter().map(|(_, proposal)| proposal.clone()).collect();
-        let (submission, receivers) = Submission::round(batch);
+        let (submission, receiver) = Submission::round(batch);
+        let count = proposed.len();
         // If the queen stops, each proposer is told that it is not known, and fails.
-        drop(self.intake.push(submission));
-        proposed
-            .into_iter()
-            .zip(receivers)
-            .map(|((place, proposal), receiver)| {
-                let outcome = receiver.wait().unwrap_or(Outcome::CommitUnknown);
-                (place, proposal, outcome)
-            })
-            .collect()
+        drop(self.intake.push_waiting(submission));
+        let outcomes = Tickets::new(receiver, count).wait();
+        let told = proposed.into_iter().zip(outcomes);
+        told.map(|((place, proposal), outcome)| (place, proposal, outcome)).collect()
     }
 
     /// Reads and writes through a view, and commits what was written; on a conflict, again on the newer state.
@@ -284,6 +334,41 @@ impl Hive {
         }
     }
 
+    /// Waits until everything that was submitted before is answered. Others may go on submitting.
+    ///
+    /// # Errors
+    /// [`HiveError::Closed`] when the queen has stopped.
+    pub fn drain(&self) -> Result<(), HiveError> {
+        let marks = self.intake.marks().map_err(|_| HiveError::Closed)?;
+        marks.into_iter().try_for_each(|mark| mark.wait().map_err(|_| HiveError::Closed))
+    }
+
+    /// Refuses proposals from now on, and waits until those that were submitted are answered: each by its round, but after
+    /// `grace` those that are left as [`Cancelled`](Outcome::Cancelled). A round that has begun by then is finished.
+    ///
+    /// The last state stays readable. Of several calls the first sets the time. Says how many were cancelled by it.
+    pub fn shutdown(&self, grace: Duration) -> u64 {
+        // A time that no clock reaches is no limit.
+        if let Some(stop) = Instant::now().checked_add(grace) {
+            let _ = self.stop.set(stop);
+        }
+        self.join();
+        self.counters.read().shut_out
+    }
+
+    /// Ends the queen's work, and waits for the end.
+    fn join(&self) {
+        self.intake.close();
+        let mut queen = self.queen.lock().unwrap_or_else(PoisonError::into_inner);
+        // The last handle may be dropped, or the hive shut down, by a waker, on the queen's own thread.
+        if queen.as_ref().is_some_and(|queen| queen.thread().id() != thread::current().id())
+            && let Some(queen) = queen.take()
+        {
+            // A panic of the queen was printed by the panic hook and closed all tickets; nothing is left to do.
+            drop(queen.join());
+        }
+    }
+
     fn roster(&self) -> Result<MutexGuard<'_, Roster>, HiveError> {
         match self.roster.try_lock() {
             Ok(roster) => Ok(roster),
@@ -303,31 +388,36 @@ impl Hive {
 
 /// Refuses values that could overflow the stack of whoever walks them, before the queen has to.
 fn checked(proposal: Proposal) -> Result<Proposal, ProposeError> {
-    let flat = proposal.writes.iter().all(|(_, op)| op.is_shallow())
-        && proposal.preconditions.iter().all(|p| p.value().is_none_or(Value::is_shallow));
-    if flat { Ok(proposal) } else { Err(ProposeError::TooDeep(Box::new(proposal))) }
+    match is_flat(&proposal) {
+        true => Ok(proposal),
+        false => Err(ProposeError::TooDeep(Box::new(proposal))),
+    }
 }
 
-fn given_back(error: PushError<Submission>) -> ProposeError {
-    let full = matches!(error, PushError::Full(_));
-    let proposal = error.into_inner().into_proposal().map(Box::new);
-    match (full, proposal) {
-        (true, Some(proposal)) => ProposeError::Full(proposal),
-        (false, Some(proposal)) => ProposeError::Closed(proposal),
-        (_, None) => unreachable!("a submission of one holds one proposal"),
-    }
+fn is_flat(proposal: &Proposal) -> bool {
+    proposal.writes.iter().all(|(_, op)| op.is_shallow())
+        && proposal.preconditions.iter().all(|p| p.value().is_none_or(Value::is_shallow))
+}
+
+fn given_back<P>(
+    error: PushError<Submission>,
+    proposed: impl FnOnce(Submission) -> P,
+) -> ProposeError<P> {
+    let is_full = matches!(error, PushError::Full(_));
+    let back = proposed(error.into_inner());
+    if is_full { ProposeError::Full(back) } else { ProposeError::Closed(back) }
+}
+
+fn one_given_back(error: PushError<Submission>) -> ProposeError {
+    given_back(error, |submission| match submission {
+        Submission::One(proposal, _) => proposal,
+        _ => unreachable!("what was submitted is one proposal"),
+    })
 }
 
 impl Drop for Hive {
     fn drop(&mut self) {
-        self.intake.close();
-        if let Some(queen) = self.queen.take() {
-            // A panic of the queen was printed by the panic hook and closed all tickets; nothing is left to do.
-            // The last handle may be dropped by a waker, on the queen's own thread.
-            if queen.thread().id() != std::thread::current().id() {
-                drop(queen.join());
-            }
-        }
+        self.join();
     }
 }
 

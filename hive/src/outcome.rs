@@ -79,6 +79,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    pub(crate) const COMMITTED: &'static str = "committed";
+
     /// Whether it was committed.
     pub fn is_committed(&self) -> bool {
         matches!(self, Outcome::Committed { .. })
@@ -98,7 +100,7 @@ impl Outcome {
     /// A short name of the outcome, for counting: `committed`, a rule's name, `invalid`, ….
     pub fn name(&self) -> &'static str {
         match self {
-            Outcome::Committed { .. } => "committed",
+            Outcome::Committed { .. } => Outcome::COMMITTED,
             Outcome::Conflict { rule, .. } => rule.name(),
             Outcome::PreconditionFailed { .. } => "precondition",
             Outcome::TooOld { .. } => "too-old",

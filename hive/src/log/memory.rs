@@ -23,9 +23,9 @@ impl MemoryLog {
         self.head
     }
 
-    pub(crate) fn append(&mut self, record: Record) {
+    pub(crate) fn append(&mut self, record: Arc<Record>) {
         self.head = record.digest;
-        self.records.push_back(Arc::new(record));
+        self.records.push_back(record);
         while self.records.len() > self.keep {
             self.records.pop_front();
         }

@@ -114,6 +114,7 @@ mod slot;
 mod state;
 mod table;
 mod token;
+mod turns;
 
 #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
 mod tests;
@@ -121,3 +122,4 @@ mod tests;
 pub use error::{ClaimError, StaleClaim};
 pub use table::{ClaimTable, Holder, Lapsed, Status};
 pub use token::{ClaimToken, FencingToken, Incarnation, OwnerId};
+pub use turns::Turns;

@@ -23,7 +23,11 @@ use crate::sync::Arc;
 /// assert_eq!(receiver.wait(), Ok("done"));
 /// ```
 pub fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
-    let shared = Arc::new(Shared(ShortLock::new(Slot { state: State::Empty, waker: None })));
+    let shared = Arc::new(Shared(ShortLock::new(Slot {
+        state: State::Empty,
+        waker: None,
+        is_unwanted: false,
+    })));
     (Sender { shared: Some(Arc::clone(&shared)) }, Receiver { shared })
 }
 
@@ -32,6 +36,7 @@ struct Shared<T>(ShortLock<Slot<T>>);
 struct Slot<T> {
     state: State<T>,
     waker: Option<Waker>,
+    is_unwanted: bool,
 }
 
 enum State<T> {
@@ -84,6 +89,11 @@ impl<T> Sender<T> {
             shared.finish(State::Full(value));
         }
     }
+
+    /// Whether the receiver [has said](Receiver::cancel) that it would rather have no answer.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.0.with(|slot| slot.is_unwanted))
+    }
 }
 
 impl<T> Drop for Sender<T> {
@@ -127,6 +137,11 @@ impl<T> Receiver<T> {
             Some(answer) => answer.map_err(|Closed| WaitError::Closed),
             None => Err(WaitError::TimedOut),
         }
+    }
+
+    /// Tells the sender that the value is not wanted any more, as far as that looks. What it sends all the same still arrives.
+    pub fn cancel(&self) {
+        self.shared.0.with(|slot| slot.is_unwanted = true);
     }
 
     /// The answer if it is there already; `None` while it is still to come.
@@ -207,6 +222,16 @@ impl std::error::Error for WaitError {}
 mod tests {
     use super::*;
     use crate::testing::{counting_waker, poll};
+
+    #[test]
+    fn the_sender_can_look_whether_its_value_is_wanted() {
+        let (sender, receiver) = oneshot();
+        assert!(!sender.is_cancelled());
+        receiver.cancel();
+        assert!(sender.is_cancelled());
+        sender.send(5);
+        assert_eq!(receiver.wait(), Ok(5), "it was sent all the same");
+    }
 
     #[test]
     fn a_value_arrives_once() {

@@ -1,0 +1,147 @@
+//! The way to the queen, and what she owes to those who came.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use queenright_primitives::notify::{self, Receiver, Sender};
+use queenright_primitives::schedule::{Class, LaneChannel, PushError};
+
+use crate::outcome::Outcome;
+use crate::proposal::Proposal;
+
+/// What is on its way to the queen.
+pub(crate) enum Submission {
+    /// One proposal, for whatever round comes next.
+    One(Box<Proposal>, Sender<Outcome>),
+    /// Proposals that go into one round, with others.
+    Many(Vec<Proposal>, Sender<Vec<Outcome>>),
+    /// Proposals that make a round of their own.
+    Round(Vec<Proposal>, Sender<Vec<Outcome>>),
+    /// Nothing but the wish to know when everything before it is answered.
+    Mark(Sender<()>),
+}
+
+impl Submission {
+    pub(crate) fn one(proposal: Proposal) -> (Self, Receiver<Outcome>) {
+        let (sender, receiver) = notify::oneshot();
+        (Submission::One(Box::new(proposal), sender), receiver)
+    }
+
+    pub(crate) fn many(proposals: Vec<Proposal>) -> (Self, Receiver<Vec<Outcome>>) {
+        let (sender, receiver) = notify::oneshot();
+        (Submission::Many(proposals, sender), receiver)
+    }
+
+    pub(crate) fn round(batch: Vec<Proposal>) -> (Self, Receiver<Vec<Outcome>>) {
+        let (sender, receiver) = notify::oneshot();
+        (Submission::Round(batch, sender), receiver)
+    }
+
+    /// What is proposed.
+    fn proposals(&self) -> &[Proposal] {
+        match self {
+            Submission::One(proposal, _) => std::slice::from_ref(proposal),
+            Submission::Many(proposals, _) | Submission::Round(proposals, _) => proposals,
+            Submission::Mark(_) => &[],
+        }
+    }
+
+    pub(crate) fn into_proposals(self) -> Vec<Proposal> {
+        match self {
+            Submission::One(proposal, _) => vec![*proposal],
+            Submission::Many(proposals, _) | Submission::Round(proposals, _) => proposals,
+            Submission::Mark(_) => Vec::new(),
+        }
+    }
+
+    /// How many proposals it is.
+    pub(crate) fn len(&self) -> usize {
+        self.proposals().len()
+    }
+
+    /// The most urgent class in it.
+    fn class(&self) -> Class {
+        self.proposals().iter().map(|proposal| proposal.hint.class).min().unwrap_or_default()
+    }
+}
+
+/// Sends, which wakes a thread or a task: the waker is its owner's code, and a panic there must not stop the queen.
+pub(crate) fn tell<T>(sender: Sender<T>, answer: T) {
+    drop(catch_unwind(AssertUnwindSafe(|| sender.send(answer))));
+}
+
+/// What is done with a proposal for which there is no room in the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// The proposer waits for room.
+    #[default]
+    Wait,
+    /// The proposer waits for so long, and has the proposal back then.
+    WaitFor(Duration),
+    /// The proposer has the proposal back.
+    Refuse,
+}
+
+/// The way to the queen: bounded, by class, without a lock.
+pub(crate) struct Intake {
+    lanes: LaneChannel<Submission>,
+    when_full: WhenFull,
+}
+
+impl Intake {
+    /// With room for so many submissions of each class.
+    pub(crate) fn bounded(capacity: usize, when_full: WhenFull) -> Self {
+        // At most as many as there is room for overtake one that came before them.
+        Intake { lanes: LaneChannel::bounded(capacity, capacity.max(1) as u64), when_full }
+    }
+
+    /// As the policy says.
+    pub(crate) fn push(&self, submission: Submission) -> Result<(), PushError<Submission>> {
+        let class = submission.class();
+        match self.when_full {
+            WhenFull::Wait => self.lanes.push(submission, class),
+            WhenFull::WaitFor(time) => self.lanes.push_timeout(submission, class, time),
+            WhenFull::Refuse => self.lanes.try_push(submission, class),
+        }
+    }
+
+    /// Waits, whatever the policy says.
+    pub(crate) fn push_waiting(&self, submission: Submission) -> Result<(), PushError<Submission>> {
+        let class = submission.class();
+        self.lanes.push(submission, class)
+    }
+
+    pub(crate) fn try_push(&self, submission: Submission) -> Result<(), PushError<Submission>> {
+        let class = submission.class();
+        self.lanes.try_push(submission, class)
+    }
+
+    /// A mark behind everything that is queued, in each class.
+    pub(crate) fn marks(&self) -> Result<Vec<Receiver<()>>, PushError<Submission>> {
+        let mark = |class: &Class| {
+            let (sender, receiver) = notify::oneshot();
+            self.lanes.push(Submission::Mark(sender), *class).map(|()| receiver)
+        };
+        Class::ALL.iter().map(mark).collect()
+    }
+
+    /// Takes up to `most` submissions, at least one; none once the intake is closed and empty.
+    pub(crate) fn take(&self, out: &mut Vec<Submission>, most: usize) -> usize {
+        self.lanes.pop_many(out, most)
+    }
+
+    /// Takes up to `most` submissions, or none.
+    pub(crate) fn try_take(&self, out: &mut Vec<Submission>, most: usize) -> usize {
+        self.lanes.try_pop_many(out, most)
+    }
+
+    pub(crate) fn close(&self) {
+        self.lanes.close();
+    }
+
+    /// Submissions by class.
+    pub(crate) fn depths(&self) -> [usize; Class::ALL.len()] {
+        self.lanes.depths()
+    }
+}
