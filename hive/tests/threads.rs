@@ -1,57 +1,30 @@
 //! One hive and many threads, the queen's own among them.
 
+mod held;
+
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
+use held::{Held, adding, held};
 use queenright::consensus::replay;
 use queenright::{
-    Entry, Hive, HiveBuilder, HiveError, Key, Op, Outcome, Proposal, ProposeError, Read, State,
-    Ticket, TransactError, Value, Version,
+    Entry, Hive, HiveError, Key, Op, Outcome, Proposal, ProposeError, Read, State, Ticket,
+    TransactError, Value, Version,
 };
 
 fn key(path: &str) -> Key {
     Key::new(path).unwrap()
 }
 
-/// A first attempt that adds to `n`.
-fn adding(hive: &Hive, id: impl Into<String>, by: i64) -> Proposal {
-    Proposal::on(&hive.snapshot(), "me", id.into()).write("n", Op::add(by)).unwrap()
-}
-
 fn n(hive: &Hive) -> i64 {
     hive.snapshot().get("n").and_then(Value::as_int).unwrap_or(0)
-}
-
-/// A queen who has begun her first round and goes on when `release` is dropped.
-struct Held {
-    // Dropped before the hive, so that a failing test ends.
-    release: Sender<()>,
-    /// What she decides on in that round.
-    first: Ticket,
-    hive: Hive,
-}
-
-fn held(builder: HiveBuilder) -> Held {
-    let (release, gate) = mpsc::channel::<()>();
-    let (begin, begun) = mpsc::channel();
-    let gate = Mutex::new(gate);
-    // Every round asks for the time once, after it has taken its batch.
-    let clock = move || {
-        let _ = begin.send(());
-        let _ = gate.lock().unwrap().recv();
-        0
-    };
-    let hive = builder.clock(clock).build().unwrap();
-    let first = hive.propose(adding(&hive, "first", 1)).unwrap();
-    begun.recv().unwrap();
-    Held { release, first, hive }
 }
 
 /// A waker that calls a function.

@@ -45,8 +45,7 @@ pub(crate) struct Intents {
 struct Answers {
     last: Version,
     committed: Option<(Version, u32)>,
-    /// Nothing as long as no attempt was refused.
-    refused: Option<Box<BTreeMap<u32, Refused>>>,
+    refused: BTreeMap<u32, Refused>,
 }
 
 /// One refused attempt.
@@ -66,8 +65,7 @@ impl Intents {
             let told = of.entry(proposal.id.clone()).or_default();
             told.committed =
                 known.committed.map(|(version, order)| Outcome::Committed { version, order });
-            let refused = known.refused.as_ref();
-            if let Some(one) = refused.and_then(|attempts| attempts.get(&proposal.attempt)) {
+            if let Some(one) = known.refused.get(&proposal.attempt) {
                 told.attempts.insert(proposal.attempt, (one.content, one.outcome.clone()));
             }
         }
@@ -106,7 +104,7 @@ impl Intents {
             Entry::Vacant(new) => {
                 // Not `round`: that it was answered in it is noted below.
                 let last = Version(u64::MAX);
-                new.insert(Answers { last, committed: None, refused: None })
+                new.insert(Answers { last, committed: None, refused: BTreeMap::new() })
             }
         };
         if answers.last != round {
@@ -116,13 +114,12 @@ impl Intents {
         match *outcome {
             Outcome::Committed { version, order } => answers.committed = Some((version, order)),
             _ => {
-                let attempts = answers.refused.get_or_insert_default();
-                let kept = attempts.get(&proposal.attempt);
+                let kept = answers.refused.get(&proposal.attempt);
                 let content = digest(proposal);
                 // Of two in one round that differ, which were both refused for that, the same is kept whichever came first.
                 if kept.is_none_or(|kept| kept.round == round && content < kept.content) {
                     let refused = Refused { round, content, outcome: outcome.clone() };
-                    attempts.insert(proposal.attempt, refused);
+                    answers.refused.insert(proposal.attempt, refused);
                 }
             }
         }

@@ -196,7 +196,7 @@ impl Queen {
 
     fn decide(&mut self, batch: Batch) {
         let Batch { proposals, owed, marks } = batch;
-        if owed.iter().any(|owed| owed.len() > 0) {
+        if !proposals.is_empty() {
             let starts: Vec<usize> = owed
                 .iter()
                 .scan(0, |start, owed| Some(std::mem::replace(start, *start + owed.len())))
@@ -310,6 +310,11 @@ impl Batch {
             Submission::One(proposal, sender) => {
                 self.proposals.push(*proposal);
                 self.owed.push(Owed::One(sender));
+            }
+            Submission::Many(proposals, sender) | Submission::Round(proposals, sender)
+                if proposals.is_empty() =>
+            {
+                tell(sender, Vec::new());
             }
             Submission::Many(mut proposals, sender) | Submission::Round(mut proposals, sender) => {
                 self.owed.push(Owed::Many(proposals.len(), sender));

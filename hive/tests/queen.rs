@@ -1,0 +1,356 @@
+//! The queen's driver from outside: many at once, taking back, backpressure, waiting losers, drain, shutdown, numbers.
+
+mod held;
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::task::{Context, Wake, Waker};
+use std::thread;
+use std::time::Duration;
+
+use held::{adding, held};
+use queenright::consensus::{BatchWindow, Permissions, RoundPolicy, WhenFull, replay};
+use queenright::{
+    Hive, HiveError, Key, MAX_VALUE_DEPTH, Op, Outcome, Proposal, ProposeError, Read, State, Value,
+};
+
+fn hive() -> Hive {
+    Hive::builder().build().unwrap()
+}
+
+fn n(hive: &Hive) -> i64 {
+    hive.snapshot().get("n").and_then(Value::as_int).unwrap_or(0)
+}
+
+/// One that sets a key without having read anything.
+fn setting(hive: &Hive, id: &str, key: &str) -> Proposal {
+    Proposal::on(&hive.snapshot(), "me", id).write(key, Op::Set(id.into())).unwrap()
+}
+
+fn all_committed(outcomes: &[Outcome]) -> bool {
+    outcomes.iter().all(Outcome::is_committed)
+}
+
+/// G3, in numbers: whatever was taken was answered, or is pending.
+fn assert_all_is_accounted_for(hive: &Hive) {
+    let metrics = hive.metrics();
+    assert_eq!(metrics.taken, metrics.answered() + metrics.pending as u64, "{metrics:?}");
+}
+
+// Many at once.
+
+#[test]
+fn many_are_decided_in_one_round_and_answered_in_their_order() {
+    let hive = hive();
+    let late = setting(&hive, "late", "x").deadline(0);
+    let many =
+        vec![adding(&hive, "a", 1), late.clone(), adding(&hive, "b", 2), adding(&hive, "a", 1)];
+    let hive = Hive::builder().clock(|| 5).build().unwrap();
+    let tickets = hive.propose_many(many).unwrap();
+    assert_eq!(tickets.len(), 4);
+    let outcomes = tickets.wait();
+    assert_eq!((hive.version().0, n(&hive)), (1, 3));
+    assert_eq!(outcomes[1], Outcome::Expired);
+    assert_eq!(outcomes[0], outcomes[3], "one intent has one answer");
+    assert!(all_committed(&[outcomes[0].clone(), outcomes[2].clone()]));
+    assert_all_is_accounted_for(&hive);
+}
+
+#[test]
+fn nothing_proposed_is_answered_with_nothing() {
+    let hive = hive();
+    let tickets = hive.propose_many(Vec::new()).unwrap();
+    assert!(tickets.is_empty());
+    assert_eq!(tickets.wait(), []);
+    assert_eq!(hive.version().0, 0, "that takes no round");
+}
+
+#[test]
+fn many_may_be_more_than_a_round_takes_and_are_not_divided() {
+    let held = held(Hive::builder().max_batch(3));
+    let hive = &held.hive;
+    let adding = |id: &str| adding(hive, id, 1);
+    let singles = ["b", "c"].map(|id| hive.propose(adding(id)).unwrap());
+    let many = (0..5).map(|id| adding(&format!("many{id}"))).collect();
+    let many = hive.propose_many(many).unwrap();
+    drop(held.release);
+    assert!(all_committed(&many.wait()) && all_committed(&singles.map(|ticket| ticket.wait())));
+    assert!(held.first.wait().is_committed());
+    let widths: Vec<_> = hive.history().iter().map(|record| record.batch.len()).collect();
+    assert_eq!(widths, [1, 2, 5]);
+}
+
+#[test]
+fn one_that_is_nested_too_deeply_gives_all_of_them_back() {
+    let hive = hive();
+    let deep =
+        (0..=MAX_VALUE_DEPTH).fold(Value::from(1), |value, _| Value::List(Arc::new(vec![value])));
+    let deep = Proposal::on(&hive.snapshot(), "me", "deep").write("x", Op::Set(deep)).unwrap();
+    let all = vec![adding(&hive, "a", 1), deep];
+    match hive.propose_many(all.clone()) {
+        Err(ProposeError::TooDeep(back)) => assert_eq!(back, all),
+        other => panic!("{other:?}"),
+    }
+}
+
+// Backpressure.
+
+#[test]
+fn without_waiting_what_does_not_fit_is_given_back() {
+    let held = held(Hive::builder().queue(1).when_full(WhenFull::Refuse));
+    let hive = &held.hive;
+    let queued = hive.propose(adding(hive, "queued", 1)).unwrap();
+    let refused = adding(hive, "refused", 1);
+    assert_eq!(hive.propose(refused.clone()).unwrap_err().into_proposal(), refused);
+    match hive.propose_many(vec![refused.clone(), refused.clone()]) {
+        Err(ProposeError::Full(back)) => assert_eq!(back.len(), 2),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(hive.metrics().queued.iter().sum::<usize>(), 1);
+    drop(held.release);
+    assert!(queued.wait().is_committed());
+    assert_eq!(n(hive), 2);
+}
+
+#[test]
+fn with_a_time_to_wait_it_is_given_back_when_that_is_over() {
+    let wait = WhenFull::WaitFor(Duration::from_millis(5));
+    let held = held(Hive::builder().queue(1).when_full(wait));
+    let hive = &held.hive;
+    let queued = hive.propose(adding(hive, "queued", 1)).unwrap();
+    assert!(matches!(hive.propose(adding(hive, "late", 1)), Err(ProposeError::Full(_))));
+    drop(held.release);
+    assert!(queued.wait().is_committed());
+    assert!(hive.propose(adding(hive, "in time", 1)).unwrap().wait().is_committed());
+}
+
+/// Whoever waits for room has it once there is some, whatever its class.
+#[test]
+fn who_waits_for_room_gets_it() {
+    let held = held(Hive::builder().queue(1));
+    let hive = &held.hive;
+    let _queued = hive.propose(adding(hive, "queued", 1)).unwrap();
+    let (held_up, waited) = mpsc::channel();
+    thread::scope(|scope| {
+        for id in 0..4 {
+            let (hive, held_up) = (&hive, held_up.clone());
+            scope.spawn(move || {
+                held_up.send(hive.propose(adding(hive, format!("p{id}"), 1)).unwrap()).unwrap();
+            });
+        }
+        drop(held.release);
+        (0..4).for_each(|_| assert!(waited.recv().unwrap().wait().is_committed()));
+    });
+    assert_eq!(n(hive), 6);
+}
+
+// Taking back.
+
+#[test]
+fn what_is_taken_back_before_its_round_is_not_judged() {
+    let held = held(Hive::builder());
+    let hive = &held.hive;
+    let unwanted = hive.propose(adding(hive, "unwanted", 100)).unwrap();
+    let all = vec![adding(hive, "a", 100), adding(hive, "b", 100)];
+    let none_of_these = hive.propose_many(all).unwrap();
+    let wanted = hive.propose(adding(hive, "wanted", 1)).unwrap();
+    unwanted.cancel();
+    none_of_these.cancel();
+    held.first.cancel();
+    drop(held.release);
+    assert_eq!(unwanted.wait(), Outcome::Cancelled);
+    assert_eq!(none_of_these.wait(), [Outcome::Cancelled, Outcome::Cancelled]);
+    assert!(wanted.wait().is_committed());
+    assert!(held.first.wait().is_committed(), "its round had begun");
+    assert_eq!(n(hive), 2);
+    assert_eq!(hive.metrics().outcomes["cancelled"], 3);
+    assert_all_is_accounted_for(hive);
+    // It was this attempt that was taken back: another may be made.
+    let again = Proposal { attempt: 1, ..adding(hive, "unwanted", 10) };
+    assert!(hive.propose(again).unwrap().wait().is_committed());
+    let last = replay(State::default(), hive.history().iter().map(|record| &**record)).unwrap();
+    assert_eq!(last.get("n"), hive.snapshot().get("n"));
+}
+
+// Losers that wait.
+
+fn patient(rounds: u64) -> RoundPolicy {
+    RoundPolicy { pending: rounds, ..RoundPolicy::default() }
+}
+
+#[test]
+fn who_wrote_blindly_and_lost_is_committed_in_a_later_round() {
+    let hive = Hive::builder().policy(patient(5)).build().unwrap();
+    let set = |id: &str| setting(&hive, id, "x");
+    let outcomes = hive.propose_many(vec![set("a"), set("b"), set("c")]).unwrap().wait();
+    assert!(all_committed(&outcomes), "{outcomes:?}");
+    assert_eq!(hive.version().0, 3);
+    assert_all_is_accounted_for(&hive);
+    let widths: Vec<_> = hive.history().iter().map(|record| record.batch.len()).collect();
+    assert_eq!(widths, [3, 2, 1]);
+    replay(State::default(), hive.history().iter().map(|record| &**record)).unwrap();
+}
+
+#[test]
+fn who_waits_too_long_is_refused_and_a_reader_at_once() {
+    let hive = Hive::builder().policy(patient(1)).build().unwrap();
+    let set = |id: &str| setting(&hive, id, "x");
+    let reader = set("reader").read(Read::Key(Key::new("y").unwrap()));
+    let outcomes = hive.propose_many(vec![set("a"), set("b"), set("c"), reader]).unwrap().wait();
+    let committed = outcomes.iter().filter(|outcome| outcome.is_committed()).count();
+    assert!(committed <= 2, "one a round, of two rounds: {outcomes:?}");
+    assert_eq!(hive.version().0, 2);
+    assert_all_is_accounted_for(&hive);
+}
+
+#[test]
+fn one_that_waits_can_be_taken_back() {
+    let held = held(Hive::builder().policy(patient(5)));
+    let hive = &held.hive;
+    let tickets = ["a", "b"].map(|id| hive.propose(setting(hive, id, "x")).unwrap());
+    // The clock lets one round pass for each message: the first, and the one in which one of the two loses.
+    held.release.send(()).unwrap();
+    assert!(held.first.wait().is_committed());
+    held.release.send(()).unwrap();
+    let [mut a, mut b] = tickets;
+    let told = loop {
+        let told = [&mut a, &mut b].map(|ticket| ticket.wait_timeout(Duration::from_millis(1)));
+        if told.iter().any(Option::is_some) {
+            break told;
+        }
+    };
+    let loser = if told[0].is_none() { a } else { b };
+    assert!(told.iter().flatten().all(Outcome::is_committed));
+    // Its next round has begun by now, or will not begin before the next message.
+    loser.cancel();
+    held.release.send(()).unwrap();
+    held.release.send(()).unwrap();
+    let outcome = loser.wait();
+    assert!(matches!(outcome, Outcome::Cancelled | Outcome::Committed { .. }), "{outcome}");
+    assert_all_is_accounted_for(hive);
+}
+
+// Drain.
+
+#[test]
+fn drain_waits_for_all_that_was_submitted_before() {
+    let hive = Hive::builder().policy(patient(3)).max_batch(2).build().unwrap();
+    let mut tickets: Vec<_> =
+        (0..50).map(|id| hive.propose(adding(&hive, format!("p{id}"), 1)).unwrap()).collect();
+    tickets.extend(["a", "b", "c"].map(|id| hive.propose(setting(&hive, id, "x")).unwrap()));
+    hive.drain().unwrap();
+    for mut ticket in tickets {
+        assert!(ticket.wait_timeout(Duration::ZERO).is_some(), "answered by now");
+    }
+    assert!(hive.propose(adding(&hive, "after", 1)).unwrap().wait().is_committed());
+}
+
+#[test]
+fn nobody_drains_what_is_shut() {
+    let hive = hive();
+    hive.shutdown(Duration::MAX);
+    assert_eq!(hive.drain(), Err(HiveError::Closed));
+}
+
+// Shutdown.
+
+#[test]
+fn shutdown_decides_what_was_submitted_and_refuses_the_rest() {
+    let held = held(Hive::builder().max_batch(2));
+    let hive = &held.hive;
+    let tickets: Vec<_> =
+        (0..9).map(|id| hive.propose(adding(hive, format!("p{id}"), 1)).unwrap()).collect();
+    let shut_out = thread::scope(|scope| {
+        let shut = scope.spawn(|| hive.shutdown(Duration::MAX));
+        drop(held.release);
+        shut.join().unwrap()
+    });
+    assert_eq!(shut_out, 0);
+    tickets.into_iter().for_each(|ticket| assert!(ticket.wait().is_committed()));
+    assert!(matches!(hive.propose(adding(hive, "late", 1)), Err(ProposeError::Closed(_))));
+    assert_eq!((n(hive), hive.shutdown(Duration::ZERO)), (10, 0));
+    assert_all_is_accounted_for(hive);
+}
+
+#[test]
+fn after_the_grace_what_is_left_is_cancelled_and_every_ticket_answered() {
+    let held = held(Hive::builder().max_batch(2));
+    let hive = &held.hive;
+    let tickets: Vec<_> =
+        (0..9).map(|id| hive.propose(adding(hive, format!("p{id}"), 1)).unwrap()).collect();
+    let many = hive.propose_many(vec![adding(hive, "x", 1), adding(hive, "y", 1)]).unwrap();
+    let shut_out = thread::scope(|scope| {
+        // Its time is over before the first round is.
+        let shut = scope.spawn(|| hive.shutdown(Duration::ZERO));
+        while !matches!(hive.try_propose(adding(hive, "probe", 1)), Err(ProposeError::Closed(_))) {}
+        drop(held.release);
+        shut.join().unwrap()
+    });
+    assert!(held.first.wait().is_committed(), "its round had begun");
+    let cancelled = |outcome: &Outcome| *outcome == Outcome::Cancelled;
+    assert!(tickets.into_iter().all(|ticket| cancelled(&ticket.wait())));
+    assert!(many.wait().iter().all(cancelled));
+    assert!(shut_out >= 11, "{shut_out}: those, and probes that came in before it closed");
+    assert_eq!((n(hive), hive.metrics().shut_out), (1, shut_out));
+    assert_all_is_accounted_for(hive);
+}
+
+#[test]
+fn shutting_down_from_a_waker_on_the_queens_own_thread_does_not_wait_for_itself() {
+    struct Shut(Arc<Hive>, mpsc::Sender<()>);
+    impl Wake for Shut {
+        fn wake(self: Arc<Self>) {
+            self.0.shutdown(Duration::MAX);
+            self.1.send(()).unwrap();
+        }
+    }
+    let held = held(Hive::builder());
+    let (hive, mut first) = (Arc::new(held.hive), held.first);
+    let (done, shut) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Shut(Arc::clone(&hive), done)));
+    let poll = std::pin::Pin::new(&mut first);
+    assert!(Future::poll(poll, &mut Context::from_waker(&waker)).is_pending());
+    drop(held.release);
+    shut.recv().unwrap();
+    hive.shutdown(Duration::MAX);
+    assert!(first.wait().is_committed());
+}
+
+// Policy and width.
+
+#[test]
+fn an_agent_without_permission_is_told_where() {
+    let permissions = Permissions::nobody().allow("writer", "a").unwrap();
+    let policy = RoundPolicy { permissions, ..RoundPolicy::default() };
+    let hive = Hive::builder().policy(policy).build().unwrap();
+    let told = |agent: &str, key: &str| {
+        let id = format!("{agent} {key}");
+        let proposal = Proposal::on(&hive.snapshot(), agent, id).write(key, Op::add(1)).unwrap();
+        hive.propose(proposal).unwrap().wait()
+    };
+    assert!(told("writer", "a/b").is_committed());
+    assert_eq!(told("writer", "b"), Outcome::Forbidden { key: Key::new("b").unwrap() });
+    assert_eq!(told("reader", "a").name(), "forbidden");
+    assert!(hive.transact(|view| Ok(view.set("a", 1)?)).is_err(), "`transact` is an agent, too");
+}
+
+#[test]
+fn rounds_get_narrower_while_many_lose_and_wider_again() {
+    let window = BatchWindow::Adaptive { least: 2, step: 3, percent: 25 };
+    let hive = Hive::builder().max_batch(16).window(window).build().unwrap();
+    assert_eq!(hive.metrics().window, 16);
+    let mut widths = Vec::new();
+    for round in 0..5 {
+        let set = |id| setting(&hive, &format!("{round}-{id}"), "x");
+        hive.propose_many((0..16).map(set).collect()).unwrap().wait();
+        hive.drain().unwrap();
+        widths.push(hive.metrics().window);
+    }
+    assert_eq!(widths, [8, 4, 2, 2, 2]);
+    for round in 5..8 {
+        let add = |id| adding(&hive, format!("{round}-{id}"), 1);
+        hive.propose_many((0..16).map(add).collect()).unwrap().wait();
+        hive.drain().unwrap();
+    }
+    assert_eq!(hive.metrics().window, 11);
+}
