@@ -212,9 +212,13 @@ impl Claims {
         Fenced { incarnation, since: Version(self.rounds.current()) }
     }
 
-    /// Begins a round, and tells it what the batch needs to know.
+    /// Begins a round, before it looks at anything.
+    pub(crate) fn begin(&self, round: Version) {
+        self.rounds.begin(round.0);
+    }
+
+    /// Tells a round what its batch needs to know.
     pub(crate) fn tell(&self, batch: &[Proposal], input: &mut RoundInput) {
-        self.rounds.begin(input.round.0);
         if let Some(table) = self.table.get() {
             for key in batch.iter().filter_map(|it| Some(&it.claim.as_deref()?.key)) {
                 if let Some(holder) = table.holder(key, input.now) {

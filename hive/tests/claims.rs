@@ -1,7 +1,8 @@
 //! Claims and lives in a live hive: of several holders one acts, and whoever was replaced is refused (G4).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use queenright::{Claim, ClaimError, Fence, Hive, Key, Op, Outcome, Proposal, Value, Version};
@@ -115,6 +116,32 @@ fn an_agent_that_was_replaced_is_refused_in_all_its_earlier_lives() {
     assert!(of(1, "second").is_committed());
     assert_eq!(hive.fence("worker").incarnation, 2);
     assert_eq!(hive.snapshot().get("n"), Some(&2.into()));
+}
+
+#[test]
+fn a_claim_granted_during_a_round_holds_from_the_end_of_that_round() {
+    let (release, gate) = mpsc::channel::<()>();
+    let (begin, begun) = mpsc::channel();
+    let gate = Mutex::new(gate);
+    // The queen asks for the time in each round.
+    let clock = move || {
+        if thread::current().name() == Some("queenright-queen") {
+            let _ = begin.send(());
+            let _ = gate.lock().unwrap().recv();
+        }
+        0
+    };
+    let hive = Hive::builder().clock(clock).build().unwrap();
+    let proposal = Proposal::on(&hive.snapshot(), "me", "x").write("x", Op::add(1)).unwrap();
+    let ticket = hive.propose(proposal).unwrap();
+    begun.recv().unwrap();
+    let ant = hive.claims().claim("task", "ant").unwrap();
+    let fenced = hive.fence("worker");
+    assert_eq!(hive.version(), Version(0));
+    assert_eq!((ant.since(), fenced.since), (Version(1), Version(1)));
+    drop(release);
+    assert!(ticket.wait().is_committed());
+    assert!(act(&hive, &ant, "ant", "ant's").is_committed());
 }
 
 /// Holders take turns at one claim, and each adds 1 to what it has read, without recording that it read it: only the

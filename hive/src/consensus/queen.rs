@@ -45,6 +45,7 @@ impl Core {
     ) -> Arc<Record> {
         let state = self.cell.load();
         let round = state.version().next();
+        self.claims.begin(round);
         let mut input = RoundInput {
             now: (self.clock)(),
             seed: self.seed,
