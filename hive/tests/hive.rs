@@ -216,7 +216,7 @@ fn values_nested_just_deeply_enough_are_taken() {
 
 #[test]
 fn what_is_larger_than_the_limits_is_refused() {
-    let limits = Limits { keys: 3, bytes: 200 };
+    let limits = Limits { keys: 3, bytes: 200, ..Limits::default() };
     let policy = RoundPolicy { limits, ..Default::default() };
     let long = || Value::from("x".repeat(200));
     let hive = Hive::builder().base([(key("k"), long())]).policy(policy).build().unwrap();

@@ -96,8 +96,8 @@ pub fn decide(state: &State, batch: &[Proposal], input: &RoundInput) -> Verdicts
         committed: Map::default(),
     };
     let mut answers: Vec<Option<Answer>> = vec![None; batch.len()];
-    for place in order(batch, input) {
-        answers[place] = Some(round.answer(place));
+    for (turn, place) in order(batch, input).into_iter().enumerate() {
+        answers[place] = Some(round.answer(place, turn));
     }
     round.finish(answers)
 }
@@ -184,13 +184,13 @@ impl<'a> Touches<'a> {
 }
 
 impl<'a> Round<'a> {
-    fn answer(&mut self, place: usize) -> Answer {
+    fn answer(&mut self, place: usize, turn: usize) -> Answer {
         let proposal = &self.batch[place];
         let attempt = (&proposal.id, proposal.attempt);
         if let Some(earlier) = self.answered_before(proposal) {
             return earlier;
         }
-        match self.judge(place) {
+        match self.is_in_time(turn).and_then(|()| self.judge(place)) {
             Ok(()) => Answer::Accepted,
             Err(outcome) => {
                 let answer = match self.may_wait(proposal, &outcome) {
@@ -291,6 +291,17 @@ impl<'a> Round<'a> {
         }
     }
 
+    fn is_in_time(&self, turn: usize) -> Result<(), Outcome> {
+        let most = self.input.policy.limits.proposals;
+        if turn < most {
+            return Ok(());
+        }
+        let what = format!(
+            "{most} proposals were judged before it, and no more are in a round: send it again"
+        );
+        Err(Outcome::LimitReached { what })
+    }
+
     /// Only what its ballot has passed is judged at all.
     fn is_agreed_to(&self, proposal: &Proposal) -> Result<(), Outcome> {
         let Some(rule) = &proposal.quorum else { return Ok(()) };
@@ -349,6 +360,11 @@ impl<'a> Round<'a> {
         }
         if bytes > limits.bytes {
             return too_much("bytes", bytes, limits.bytes);
+        }
+        let values = proposal.writes.iter().map(|(_, op)| op.bytes());
+        let asked = proposal.preconditions.iter().filter_map(|p| p.value().map(Value::bytes));
+        if let Some(value) = values.chain(asked).find(|value| *value > limits.value) {
+            return too_much("bytes in one value", value, limits.value);
         }
         Ok(())
     }

@@ -11,18 +11,23 @@ use crate::digest::{Feed, Sink};
 use crate::id::{AgentId, ProposalId};
 use crate::key::Key;
 
-/// How large a proposal may be.
+/// How large a proposal may be, and a round. What is beyond is refused as [`LimitReached`](crate::Outcome::LimitReached); how
+/// long and deep keys and how deep values may be is fixed, and said when they are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The most entries of its read set, preconditions and write set together.
     pub keys: usize,
     /// The most bytes its operations may carry.
     pub bytes: usize,
+    /// The most bytes one value may have.
+    pub value: usize,
+    /// The most proposals that are judged in one round; those whose turn comes later are refused.
+    pub proposals: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { keys: 65_536, bytes: 16 << 20 }
+        Limits { keys: 65_536, bytes: 16 << 20, value: 4 << 20, proposals: 1 << 20 }
     }
 }
 
@@ -98,7 +103,10 @@ impl Feed for RoundInput {
     fn feed(&self, sink: &mut Sink) {
         self.round.feed(sink);
         sink.number(self.now).number(self.seed);
-        sink.number(self.policy.limits.keys as u64).number(self.policy.limits.bytes as u64);
+        let Limits { keys, bytes, value, proposals } = self.policy.limits;
+        [keys, bytes, value, proposals].into_iter().for_each(|limit| {
+            sink.number(limit as u64);
+        });
         sink.number(self.policy.aging).number(self.policy.window).number(self.policy.pending);
         self.policy.permissions.feed(sink);
         sink.number(self.decided.len() as u64);

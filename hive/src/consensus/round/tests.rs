@@ -228,6 +228,45 @@ fn malformed_and_oversized_proposals_are_refused_with_a_reason() {
 }
 
 #[test]
+fn each_limit_is_named_and_met_exactly() {
+    let state = base(&[]);
+    let proposal = |text: usize| {
+        writes(on(&state, "p", 0), &[("a", Op::Set("x".repeat(text).into())), set("b", 1)])
+            .require(Precondition::Equals(key("c"), "y".repeat(40).into()))
+    };
+    let told = |text, change: fn(&mut Limits)| {
+        let mut input = input(&state);
+        change(&mut input.policy.limits);
+        match decide(&state, &[proposal(text)], &input).outcomes.remove(0) {
+            Outcome::LimitReached { what } => what,
+            other => other.name().to_owned(),
+        }
+    };
+    let bytes = |text: usize| Value::from("x".repeat(text)).bytes();
+    assert_eq!(told(50, |limits| limits.keys = 3), "precondition", "it is small enough");
+    assert!(told(50, |limits| limits.keys = 2).starts_with("3 keys, and at most 2"));
+    let too_long = told(bytes(50) + 60, |limits| limits.value = 100);
+    assert!(too_long.contains("bytes in one value, and at most 100"), "{too_long}");
+    let asked = told(1, |limits| limits.value = 30);
+    assert!(asked.contains("bytes in one value"), "what is asked for counts: {asked}");
+    assert!(told(50, |limits| limits.bytes = 20).contains(" bytes, and at most 20"));
+}
+
+#[test]
+fn whose_turn_comes_after_the_last_of_a_round_is_told_so() {
+    let state = base(&[]);
+    let proposals: Vec<_> =
+        (0..5).map(|n| writes(on(&state, &format!("p{n}"), n), &[("n", Op::add(1))])).collect();
+    let mut input = input(&state);
+    input.policy.limits.proposals = 3;
+    // One more copy of one that was accepted takes a turn, but needs no judgement.
+    let batch = [proposals.as_slice(), &proposals[2..3]].concat();
+    let verdicts = decide(&state, &batch, &input);
+    let names: Vec<_> = verdicts.outcomes.iter().map(rule).collect();
+    assert_eq!(names, ["committed", "committed", "committed", "limit", "limit", "committed"]);
+}
+
+#[test]
 fn the_same_attempt_with_other_content_is_invalid_both_times() {
     let state = base(&[]);
     let batch =

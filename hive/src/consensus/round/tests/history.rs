@@ -209,7 +209,7 @@ impl History {
         input.policy.window = self.window;
         input.policy.aging = 2;
         input.policy.pending = self.pending;
-        input.policy.limits.keys = 4;
+        input.policy.limits = Limits { keys: 4, bytes: 200, value: 40, proposals: 5 };
         input.now = state.version.0;
         let permissions = Permissions::nobody().allow("agent0", "").unwrap();
         let permissions = permissions.allow("agent1", "").unwrap().allow("agent2", "a").unwrap();

@@ -55,9 +55,12 @@ pub(super) fn decide(state: &State, batch: &[Proposal], input: &RoundInput) -> A
     let mut said: Vec<Option<(Said, bool)>> = vec![None; batch.len()];
     let mut accepted = Vec::new();
     let mut serial = Vec::new();
-    for place in in_turn(batch, input) {
+    for (turn, place) in in_turn(batch, input).into_iter().enumerate() {
         let mut model = Model { state, batch, input, accepted: &accepted, said: &said };
-        let answer = model.answer(place);
+        let mut answer = model.answer(place);
+        if turn >= input.policy.limits.proposals && !model.is_known(place) {
+            answer = (Said::TooLarge, false);
+        }
         let reads_written = model.raw(&batch[place]).is_some();
         if let (Said::Committed, false) = (&answer.0, model.is_known(place)) {
             accepted.push(place);
@@ -186,7 +189,15 @@ impl Model<'_> {
                 return Some(Said::Other(Outcome::Forbidden { key: key.clone() }));
             }
         }
-        if reads.len() + preconditions.len() + writes.len() > self.input.policy.limits.keys {
+        let limits = &self.input.policy.limits;
+        let asked = preconditions.iter().filter_map(|p| p.value().map(Value::bytes));
+        let values: Vec<usize> = writes.iter().map(|(_, op)| op.bytes()).chain(asked).collect();
+        let names = proposal.id.as_str().len() + proposal.agent.as_str().len();
+        let keys: usize = writes.iter().map(|(key, _)| key.as_str().len()).sum();
+        if reads.len() + preconditions.len() + writes.len() > limits.keys
+            || names + keys + values.iter().sum::<usize>() > limits.bytes
+            || values.iter().any(|value| *value > limits.value)
+        {
             return Some(Said::TooLarge);
         }
         if let Some(fence) = self.fence(proposal) {
