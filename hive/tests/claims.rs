@@ -132,6 +132,8 @@ fn a_claim_granted_during_a_round_holds_from_the_end_of_that_round() {
         0
     };
     let hive = Hive::builder().clock(clock).build().unwrap();
+    // Dropped before the hive, so that a failing test ends.
+    let release = release;
     let proposal = Proposal::on(&hive.snapshot(), "me", "x").write("x", Op::add(1)).unwrap();
     let ticket = hive.propose(proposal).unwrap();
     begun.recv().unwrap();

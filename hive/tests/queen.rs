@@ -246,6 +246,24 @@ fn drain_waits_for_all_that_was_submitted_before() {
 }
 
 #[test]
+fn drain_waits_for_those_that_lost_and_are_judged_again() {
+    let held = held(Hive::builder().policy(patient(9)));
+    let hive = &held.hive;
+    let set = |id: &str| setting(hive, id, "x");
+    let mut tickets = hive.propose_many(["a", "b", "c", "d"].map(set).into()).unwrap();
+    thread::scope(|scope| {
+        let drained = scope.spawn(|| hive.drain());
+        // Until its marks are queued, one of each class.
+        while hive.metrics().queued.iter().sum::<usize>() < 6 {
+            thread::yield_now();
+        }
+        drop(held.release);
+        drained.join().unwrap().unwrap();
+    });
+    assert!(all_committed(&tickets.wait_timeout(Duration::ZERO).expect("answered by now")));
+}
+
+#[test]
 fn nobody_drains_what_is_shut() {
     let hive = hive();
     hive.shutdown(Duration::MAX);
