@@ -64,12 +64,6 @@ impl Sink {
         Digest(*hash.as_bytes())
     }
 
-    /// Forgets everything, and keeps the memory.
-    pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
-        self.hasher = None;
-    }
-
     #[inline]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.bytes.extend_from_slice(bytes);

@@ -1,7 +1,7 @@
 //! Which intents were answered, and how: so that nothing is committed twice.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 use queenright_primitives::Version;
@@ -32,16 +32,25 @@ impl Feed for Known {
     }
 }
 
-/// The answers of the last rounds. An intent is remembered for `window` rounds after its last answer.
+/// The answers of the last rounds. An intent is known as long as its last answer is not older than the horizon.
+///
+/// There are two tables, and whoever is answered goes into the younger. When the horizon has passed all that is in the older, that is emptied,
+/// and they change places: so nobody is forgotten one by one, which would cost a search each in cold memory. They hold
+/// the answers of at most twice as many rounds as the window has.
 #[derive(Debug, Default)]
 pub(crate) struct Intents {
-    known: HashMap<ProposalId, Answers, RandomState>,
-    /// Which intents were answered in which round, oldest first.
-    answered: VecDeque<(Version, ProposalId)>,
+    younger: Table,
+    older: Table,
+    /// No answer in `older` is of a later round.
+    older_until: Version,
+    /// What is older is not known any more, though it may still be here.
+    horizon: Version,
 }
 
+type Table = HashMap<ProposalId, Answers, RandomState>;
+
 /// What one intent was answered, and when last.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Answers {
     last: Version,
     committed: Option<(Version, u32)>,
@@ -61,18 +70,23 @@ impl Intents {
     pub(crate) fn of(&self, batch: &[Proposal]) -> BTreeMap<ProposalId, Known> {
         let mut of = BTreeMap::<_, Known>::new();
         for proposal in batch {
-            let Some(known) = self.known.get(&proposal.id) else { continue };
+            let Some(answers) = self.answers(&proposal.id) else { continue };
             let told = of.entry(proposal.id.clone()).or_default();
             told.committed =
-                known.committed.map(|(version, order)| Outcome::Committed { version, order });
-            if let Some(one) = known.refused.get(&proposal.attempt) {
+                answers.committed.map(|(version, order)| Outcome::Committed { version, order });
+            if let Some(one) = answers.refused.get(&proposal.attempt) {
                 told.attempts.insert(proposal.attempt, (one.content, one.outcome.clone()));
             }
         }
         of
     }
 
-    /// Remembers a round's answers, and forgets those older than `horizon`.
+    fn answers(&self, id: &ProposalId) -> Option<&Answers> {
+        let answers = self.younger.get(id).or_else(|| self.older.get(id));
+        answers.filter(|answers| answers.last >= self.horizon)
+    }
+
+    /// Remembers a round's answers, and forgets those older than the horizon after it.
     pub(crate) fn remember(
         &mut self,
         round: Version,
@@ -84,44 +98,81 @@ impl Intents {
         for (_, (proposal, outcome)) in each.filter(|(place, _)| !verdicts.is_pending(*place)) {
             self.remember_one(round, proposal, outcome);
         }
-        while self.answered.front().is_some_and(|(version, _)| *version < horizon) {
-            let Some((version, id)) = self.answered.pop_front() else {
-                break;
-            };
-            if let Entry::Occupied(known) = self.known.entry(id)
-                && known.get().last == version
-            {
-                known.remove();
-            }
+        self.horizon = horizon;
+        if self.older_until < horizon {
+            self.older.clear();
+            std::mem::swap(&mut self.younger, &mut self.older);
+            self.older_until = round;
         }
     }
 
     fn remember_one(&mut self, round: Version, proposal: &Proposal, outcome: &Outcome) {
-        let answers = match self.known.entry(proposal.id.clone()) {
-            Entry::Occupied(known) => known.into_mut(),
-            // Whether it was committed is forgotten: an entry would say that it was not.
-            Entry::Vacant(_) if matches!(outcome, Outcome::TooOld { .. }) => return,
+        // Whether it was committed is forgotten: an entry would say that it was not.
+        if matches!(outcome, Outcome::TooOld { .. }) && self.answers(&proposal.id).is_none() {
+            return;
+        }
+        let horizon = self.horizon;
+        let is_known = |answers: &Answers| answers.last >= horizon;
+        let answers = match self.younger.entry(proposal.id.clone()) {
+            Entry::Occupied(known) => {
+                let answers = known.into_mut();
+                if !is_known(answers) {
+                    *answers = Answers::default();
+                }
+                answers
+            }
             Entry::Vacant(new) => {
-                // Not `round`: that it was answered in it is noted below.
-                let last = Version(u64::MAX);
-                new.insert(Answers { last, committed: None, refused: BTreeMap::new() })
+                let before = self.older.remove(&proposal.id).filter(is_known);
+                new.insert(before.unwrap_or_default())
             }
         };
-        if answers.last != round {
-            answers.last = round;
-            self.answered.push_back((round, proposal.id.clone()));
-        }
+        answers.last = round;
         match *outcome {
             Outcome::Committed { version, order } => answers.committed = Some((version, order)),
-            _ => {
-                let kept = answers.refused.get(&proposal.attempt);
-                let content = digest(proposal);
-                // Of two in one round that differ, which were both refused for that, the same is kept whichever came first.
-                if kept.is_none_or(|kept| kept.round == round && content < kept.content) {
-                    let refused = Refused { round, content, outcome: outcome.clone() };
-                    answers.refused.insert(proposal.attempt, refused);
-                }
-            }
+            _ => answers.refuse(round, proposal, outcome),
+        }
+    }
+}
+
+impl Answers {
+    fn refuse(&mut self, round: Version, proposal: &Proposal, outcome: &Outcome) {
+        let kept = self.refused.get(&proposal.attempt);
+        let content = digest(proposal);
+        // Of two in one round that differ, which were both refused for that, the same is kept whichever came first.
+        if kept.is_none_or(|kept| kept.round == round && content < kept.content) {
+            let refused = Refused { round, content, outcome: outcome.clone() };
+            self.refused.insert(proposal.attempt, refused);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{Snapshot, State};
+
+    /// Tables are emptied, not only hidden: what is kept is bounded by two windows of rounds.
+    #[test]
+    fn at_most_two_windows_of_rounds_are_kept() {
+        let mut intents = Intents::default();
+        let snapshot = Snapshot::from(State::base([]));
+        let verdicts = |round| Verdicts {
+            outcomes: vec![Outcome::Committed { version: Version(round), order: 0 }],
+            accepted: vec![0],
+            serial: vec![0],
+            pending: Vec::new(),
+        };
+        for round in 1..200_u64 {
+            let batch = [Proposal::on(&snapshot, "a", format!("p{round}"))];
+            let horizon = Version(round.saturating_sub(10));
+            intents.remember(Version(round), &batch, &verdicts(round), horizon);
+            assert!(intents.younger.len() + intents.older.len() <= 2 * 11 + 1, "round {round}");
+            let of_round = |round: u64| {
+                let batch = [Proposal::on(&snapshot, "a", format!("p{round}"))];
+                intents.of(&batch).len()
+            };
+            assert_eq!(of_round(horizon.0.max(1)), 1, "the last that is known");
+            assert_eq!(of_round(horizon.0.max(1) - 1), 0, "the first that is not");
         }
     }
 }

@@ -8,7 +8,7 @@ const WIDE: usize = 8;
 /// How many of them are taken on average. More would overflow often, fewer would need more cache.
 const TAKEN: usize = 5;
 /// The number of no key.
-const NONE: u32 = u32::MAX;
+pub(super) const NONE: u32 = u32::MAX;
 /// The lowest bit of each byte.
 const LOW: u64 = u64::MAX / 0xFF;
 
@@ -92,6 +92,30 @@ impl<K, S: BuildHasher> Keys<K, S> {
             }
             at = (at + 1) % self.groups.len();
         }
+    }
+}
+
+impl<K: Eq + Hash, S: BuildHasher> Keys<K, S> {
+    /// The numbers of many keys, [`NONE`] for those that are not there.
+    ///
+    /// In passes over all of them: what one key needs from memory is asked for while that of others is on its way.
+    pub(super) fn find_each(&self, keys: &[&K]) -> Vec<u32> {
+        let tags: Vec<u32> = keys.iter().map(|key| self.tag(*key)).collect();
+        let first_alike = |tag: &u32| {
+            let group = self.groups.get(home(*tag, self.groups.len()))?;
+            let alike = group.alike(*tag);
+            (alike != 0).then(|| group.ids[alike.trailing_zeros() as usize / 8])
+        };
+        let candidates: Vec<u32> =
+            tags.iter().map(|tag| first_alike(tag).unwrap_or(NONE)).collect();
+        let is_it = |(key, id): (&&K, &u32)| self.sorted.get(*id as usize) == Some(*key);
+        let found: Vec<bool> = keys.iter().zip(&candidates).map(is_it).collect();
+        let number = |((key, id), is_it): ((&&K, &u32), &bool)| match is_it {
+            true => *id,
+            // Another one is first in its group, or its group is full.
+            false => self.find(*key).map_or(NONE, |id| id as u32),
+        };
+        keys.iter().zip(&candidates).zip(&found).map(number).collect()
     }
 }
 

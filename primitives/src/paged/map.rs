@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash};
 use std::ops::{Bound, Index, RangeBounds};
 use std::sync::Arc;
 
-use super::index::{Keys as Known, count_before};
+use super::index::{Keys as Known, NONE, count_before};
 use super::iter::{Iter, Keys, Values};
 use super::pages::Pages;
 use super::tree::Tree;
@@ -238,6 +238,51 @@ where
             None => drop(self.insert_added(key.clone(), value)),
         }
         true
+    }
+
+    /// Lets each of many *different* keys hold what `change` makes of its place in `keys` and of what it holds; `None` leaves that as it is.
+    /// Says how many were changed.
+    ///
+    /// As so many [`update`](Self::update)s, in another order; where the map is larger than the processor's cache, in a fraction of their time,
+    /// as it waits for the memory of many keys at once.
+    ///
+    /// ```
+    /// use queenright_primitives::paged::PagedMap;
+    ///
+    /// let mut bees: PagedMap<&str, u32> = [("queens", 1)].into_iter().collect();
+    /// let by = [0, 10];
+    /// let changed = bees.update_many(&[&"queens", &"workers"], |place, held| {
+    ///     (by[place] > 0).then(|| held.copied().unwrap_or(0) + by[place])
+    /// });
+    /// assert_eq!((changed, bees["queens"], bees["workers"]), (1, 1, 10));
+    /// ```
+    pub fn update_many(
+        &mut self,
+        keys: &[&K],
+        mut change: impl FnMut(usize, Option<&V>) -> Option<V>,
+    ) -> usize {
+        let ids = self.known.find_each(keys);
+        // Looks at each value, so that it is in the cache when its turn comes.
+        let held: Vec<bool> = ids.iter().map(|id| self.pages.get(*id as usize).is_some()).collect();
+        let mut changed = 0;
+        for (place, (id, held)) in ids.iter().zip(held).enumerate() {
+            if *id == NONE {
+                continue;
+            }
+            let id = *id as usize;
+            if let Some(value) = change(place, self.pages.get(id))
+                && let Some(place) = self.pages.place(id)
+            {
+                *place = Some(value);
+                self.held += usize::from(!held);
+                changed += 1;
+            }
+        }
+        // At last, as these may number all keys anew.
+        for (place, _) in ids.iter().enumerate().filter(|(_, id)| **id == NONE) {
+            changed += usize::from(self.update(keys[place], |value| change(place, value)));
+        }
+        changed
     }
 
     /// Lets a key hold nothing, and returns what it held before. As [`insert`](Self::insert).

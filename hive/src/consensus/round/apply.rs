@@ -18,13 +18,12 @@ pub fn apply(state: &State, batch: &[Proposal], input: &RoundInput, verdicts: &V
     let mut next = state.clone();
     next.version = state.version.next();
     let mut removed = Vec::new();
-    for change in changes(batch, verdicts) {
-        if matches!(change.op, Op::Remove) {
-            change.remove(&mut next);
-            removed.push(change.key.clone());
-        } else {
-            change.write(&mut next);
-        }
+    let (removals, writes): (Vec<_>, Vec<_>) =
+        changes(batch, verdicts).into_iter().partition(|change| matches!(change.op, Op::Remove));
+    write(&mut next, &writes);
+    for change in &removals {
+        change.remove(&mut next);
+        removed.push(change.key.clone());
     }
     if !removed.is_empty() {
         removed.sort_unstable();
@@ -86,24 +85,31 @@ impl Change<'_> {
         value.ok().flatten()
     }
 
-    fn write(&self, next: &mut State) {
-        let version = next.version;
-        let changed = next.entries.update(self.key, |entry| {
-            let stored = entry.map(|entry| &entry.value);
-            // Where a reader could see no difference, nothing has changed.
-            let value = self.value(stored).filter(|value| stored != Some(value))?;
-            let (writer, operator) = (self.writer.clone(), self.op.operator());
-            Some(Entry { value, version, writer, operator })
-        });
-        if changed && !next.removed.is_empty() {
-            next.removed.remove(self.key);
-        }
-    }
-
     fn remove(&self, next: &mut State) {
         let removal = Removal { version: next.version, writer: self.writer.clone() };
         next.entries.remove(self.key);
         next.removed.insert(self.key.clone(), removal);
+    }
+}
+
+fn write(next: &mut State, writes: &[Change<'_>]) {
+    let version = next.version;
+    let keys: Vec<&Key> = writes.iter().map(|change| change.key).collect();
+    let removed = (!next.removed.is_empty()).then_some(&mut next.removed);
+    let mut back = Vec::new();
+    next.entries.update_many(&keys, |place, entry| {
+        let change = &writes[place];
+        let stored = entry.map(|entry| &entry.value);
+        // Where a reader could see no difference, nothing has changed.
+        let value = change.value(stored).filter(|value| stored != Some(value))?;
+        if entry.is_none() {
+            back.push(change.key);
+        }
+        let (writer, operator) = (change.writer.clone(), change.op.operator());
+        Some(Entry { value, version, writer, operator })
+    });
+    if let Some(removed) = removed {
+        back.into_iter().for_each(|key| drop(removed.remove(key)));
     }
 }
 

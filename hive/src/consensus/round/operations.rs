@@ -1,7 +1,6 @@
 //! Rule 7: what the accepted ones do to a key together, and whether one more can.
 
 use queenright_primitives::aggregate::Aggregator;
-use queenright_primitives::proposal::Mode;
 
 use crate::key::Key;
 use crate::op::{Delta, Refusal};
@@ -87,7 +86,7 @@ impl<'a> Operations<'a> {
     pub(super) fn admit(&mut self, place: usize) {
         self.admitted.push(place);
         for (key, op) in &self.batch[place].writes {
-            if let (Mode::Commutative(_), Some(delta)) = (op.operator().mode(), op.delta()) {
+            if let Some(delta) = op.delta() {
                 let merged = self.deltas.submit(key.as_str(), &delta);
                 debug_assert!(merged.is_ok(), "checked before: {merged:?}");
             }

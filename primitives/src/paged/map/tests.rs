@@ -64,6 +64,8 @@ enum Step {
     Update(usize, u32, u32),
     Remove(usize, u32),
     Change(usize, u32, u32),
+    /// Keys from one on, in steps; each third is left as it is.
+    UpdateMany(usize, u32, u32, u32),
     /// Keys from one on, in steps.
     InsertMany(usize, u32, u32, u32),
     RemoveMany(usize, u32, u32, u32),
@@ -80,6 +82,7 @@ fn step(keys: u32) -> impl Strategy<Value = Step> {
         6 => (version.clone(), 0..keys).prop_map(|(v, k)| Step::Remove(v, k)),
         3 => (version.clone(), 0..keys, any::<u32>()).prop_map(|(v, k, x)| Step::Change(v, k, x)),
         2 => many.clone().prop_map(|(v, from, by, n)| Step::InsertMany(v, from, by, n)),
+        3 => many.clone().prop_map(|(v, from, by, n)| Step::UpdateMany(v, from, by, n)),
         2 => many.prop_map(|(v, from, by, n)| Step::RemoveMany(v, from, by, n)),
         1 => (version, prop::collection::vec((0..keys, any::<u32>()), 0..200)).prop_map(|(v, e)| Step::Extend(v, e)),
     ]
@@ -93,6 +96,7 @@ fn history<S: BuildHasher + Clone + Default>(steps: Vec<Step>) {
         let (Step::Fork(version)
         | Step::Insert(version, ..)
         | Step::Update(version, ..)
+        | Step::UpdateMany(version, ..)
         | Step::Remove(version, ..)
         | Step::Change(version, ..)
         | Step::InsertMany(version, ..)
@@ -118,6 +122,16 @@ fn history<S: BuildHasher + Clone + Default>(steps: Vec<Step>) {
                 if value % 2 == 0 {
                     model.insert(key, value);
                 }
+            }
+            Step::UpdateMany(_, from, by, count) => {
+                let keys: Vec<u32> = (from..).step_by(by as usize).take(count as usize).collect();
+                let changed = map.update_many(&keys.iter().collect::<Vec<_>>(), |place, held| {
+                    assert_eq!(held, model.get(&keys[place]));
+                    (place % 3 != 0).then_some(by)
+                });
+                let written = || keys.iter().enumerate().filter(|(place, _)| place % 3 != 0);
+                assert_eq!(changed, written().count());
+                written().for_each(|(_, key)| drop(model.insert(*key, by)));
             }
             Step::Remove(_, key) => assert_eq!(map.remove(&key), model.remove(&key)),
             Step::Change(_, key, value) => {

@@ -1,6 +1,8 @@
 //! The model as the obvious loop: one proposal after the other, each against all that were accepted. This is the
 //! specification; it shares nothing with what runs but the types and the meaning of a single operation.
 
+use siphasher::sip::SipHasher13;
+
 use super::*;
 use crate::consensus::{Ballot, Tally, Vote};
 use crate::outcome::Fence;
@@ -83,9 +85,10 @@ fn in_turn(batch: &[Proposal], input: &RoundInput) -> Vec<usize> {
         let steps = (input.round.0 - proposal.born.0 - 1) / input.policy.aging;
         let class = proposal.hint.class.index() as u64;
         let due = if steps > class { Some(0) } else { proposal.hint.deadline };
-        let mut lot = Sink::new();
-        proposal.id.feed(lot.number(input.seed).number(input.round.0));
-        let lot = lot.finish();
+        let key = Sink::new().number(input.seed).number(input.round.0).finish().0;
+        let word = |from: usize| u64::from_le_bytes(key[from..from + 8].try_into().unwrap());
+        let lot =
+            SipHasher13::new_with_keys(word(0), word(8)).hash(proposal.id.as_str().as_bytes());
         let no_due = due.is_none();
         (class.saturating_sub(steps), no_due, due, lot, proposal.id.clone(), proposal.attempt)
     });
