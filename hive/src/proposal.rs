@@ -1,6 +1,5 @@
 //! What an agent asks the queen to commit.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use crate::digest::{self, Digest};
 use crate::id::{AgentId, ProposalId};
 use crate::key::{IntoKey, Key, KeyError};
 use crate::op::Op;
+use crate::sets::{ReadSet, WriteSet};
 use crate::state::Snapshot;
 use crate::value::Value;
 
@@ -103,11 +103,11 @@ pub struct Proposal {
     /// The version at which the intent was born; the same for all attempts.
     pub born: Version,
     /// What was read to compute it, absences included.
-    pub reads: BTreeSet<Read<Key>>,
+    pub reads: ReadSet,
     /// What must hold in the round that decides.
     pub preconditions: Vec<Precondition>,
     /// One operation per key.
-    pub writes: Vec<(Key, Op)>,
+    pub writes: WriteSet,
     /// When it should be served.
     pub hint: Hint,
     /// The claim that it is made under.
@@ -126,9 +126,9 @@ impl Proposal {
             incarnation: 0,
             base: snapshot.version(),
             born: snapshot.version(),
-            reads: BTreeSet::new(),
+            reads: ReadSet::new(),
             preconditions: Vec::new(),
-            writes: Vec::new(),
+            writes: WriteSet::new(),
             hint: Hint::default(),
             claim: None,
             quorum: None,

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel as channel;
-use queenright::{Hive, Key, Op, Proposal, Read, Ticket};
+use queenright::{Hive, Key, Op, Proposal, Read};
 use stm::{TVar, atomically};
 
 /// A key as the peers hold it: a number or a string. The hive makes its own of it.
@@ -153,18 +153,18 @@ pub struct Ours {
 }
 
 impl Ours {
-    fn propose(&self, transactions: &[Transaction]) -> Vec<Ticket> {
+    fn proposals(&self, transactions: &[Transaction]) -> impl Iterator<Item = Proposal> {
         let snapshot = self.hive.snapshot();
         let key = |place: u32| self.keys[place as usize].clone();
         let first = self.proposed.fetch_add(transactions.len() as u64, Ordering::Relaxed);
-        let propose = |(one, number): (&Transaction, u64)| {
+        let propose = move |(one, number): (&Transaction, u64)| {
             let mut proposal = Proposal::on(&snapshot, "bench", number.to_string());
             proposal.reads.extend(one.reads.map(|place| Read::Key(key(place))));
             let writes = one.writes.map(|place| (key(place), Op::Set(i64::from(place).into())));
             proposal.writes.extend(writes);
-            self.hive.propose(proposal).expect("the queen is there")
+            proposal
         };
-        transactions.iter().zip(first..).map(propose).collect()
+        transactions.iter().zip(first..).map(propose)
     }
 }
 
@@ -175,16 +175,19 @@ impl<K: Name> Engine<K> for Ours {
         let key = |key: &K| Key::new(format!("k/{key}")).expect("a plain path");
         let keys: Vec<Key> = keys.iter().map(key).collect();
         let base = keys.iter().map(|key| (key.clone(), 0.into()));
-        let hive = Hive::builder().base(base).keep_rounds(16).queue(1 << 14).build();
+        let hive = Hive::builder().base(base).keep_rounds(16).build();
         Ours { hive: hive.expect("a thread can be started"), keys, proposed: AtomicU64::new(0) }
     }
 
     fn batch(&self, transactions: &[Transaction]) -> u64 {
-        Engine::<K>::singly(self, transactions)
+        let tickets = self.hive.propose_many(self.proposals(transactions).collect());
+        let outcomes = tickets.expect("the queen is there").wait();
+        outcomes.iter().filter(|outcome| outcome.is_committed()).count() as u64
     }
 
     fn singly(&self, transactions: &[Transaction]) -> u64 {
-        let tickets = self.propose(transactions);
+        let propose = |proposal| self.hive.propose(proposal).expect("the queen is there");
+        let tickets: Vec<_> = self.proposals(transactions).map(propose).collect();
         tickets.into_iter().map(|ticket| u64::from(ticket.wait().is_committed())).sum()
     }
 }

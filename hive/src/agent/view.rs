@@ -189,7 +189,7 @@ impl View {
                 incarnation: 0,
                 base: version,
                 born: intent.born,
-                reads: self.reads,
+                reads: self.reads.into_iter().collect(),
                 preconditions: self.preconditions,
                 writes: self.writes.into_iter().collect(),
                 hint: Hint { class, deadline: None },

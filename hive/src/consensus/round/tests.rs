@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use queenright_primitives::Version;
@@ -444,7 +444,7 @@ fn proposals() -> impl Strategy<Value = Vec<Proposal>> {
         let proposal = |(id, attempt, reads, writes, class, precondition): (
             u8,
             u32,
-            _,
+            BTreeSet<_>,
             Vec<_>,
             _,
             Option<_>,
@@ -454,11 +454,11 @@ fn proposals() -> impl Strategy<Value = Vec<Proposal>> {
             agent: format!("agent{id}").into(),
             base: Version(0),
             born: Version(0),
-            reads,
+            reads: reads.into_iter().collect(),
             preconditions: Vec::from_iter(precondition.map(|(at, value): (usize, i64)| {
                 Precondition::Equals(key(KEYS[at]), value.into())
             })),
-            writes,
+            writes: writes.into_iter().collect(),
             hint: Hint { class: Class::ALL[class], deadline: None },
             incarnation: 0,
             claim: None,

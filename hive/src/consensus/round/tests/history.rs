@@ -412,7 +412,8 @@ fn a_committed_attempt_is_never_called_invalid() {
     let mut input = input(&next);
     input.decided.insert("x".into(), Known { committed, attempts: BTreeMap::new() });
     // Somebody uses its id and attempt for something else, in the round in which it is sent again.
-    let other = Proposal { writes: vec![(key("n"), Op::add(2))], ..first.clone() };
+    let other =
+        Proposal { writes: [(key("n"), Op::add(2))].into_iter().collect(), ..first.clone() };
     let verdicts = decide(&next, &[first, other], &input);
     assert_eq!(verdicts.outcomes, [outcomes[0].clone(), outcomes[0].clone()]);
     assert!(verdicts.accepted.is_empty());
