@@ -49,13 +49,18 @@ pub(crate) struct Intents {
 
 type Table = HashMap<ProposalId, Answers, RandomState>;
 
-/// What one intent was answered, and when last.
+/// What one intent was answered, and when last. There are hundreds of thousands of these, of which few have been refused.
 #[derive(Debug, Default)]
 struct Answers {
     last: Version,
-    committed: Option<(Version, u32)>,
-    refused: BTreeMap<u32, Refused>,
+    /// The version and the order of the commit; version 0 holds none.
+    committed: Version,
+    order: u32,
+    refused: Option<Box<Attempts>>,
 }
+
+#[derive(Debug, Default)]
+struct Attempts(BTreeMap<u32, Refused>);
 
 /// One refused attempt.
 #[derive(Debug)]
@@ -72,9 +77,9 @@ impl Intents {
         for proposal in batch {
             let Some(answers) = self.answers(&proposal.id) else { continue };
             let told = of.entry(proposal.id.clone()).or_default();
-            told.committed =
-                answers.committed.map(|(version, order)| Outcome::Committed { version, order });
-            if let Some(one) = answers.refused.get(&proposal.attempt) {
+            told.committed = answers.commit();
+            let refused = answers.refused.as_ref();
+            if let Some(one) = refused.and_then(|attempts| attempts.0.get(&proposal.attempt)) {
                 told.attempts.insert(proposal.attempt, (one.content, one.outcome.clone()));
             }
         }
@@ -128,20 +133,28 @@ impl Intents {
         };
         answers.last = round;
         match *outcome {
-            Outcome::Committed { version, order } => answers.committed = Some((version, order)),
+            Outcome::Committed { version, order } => {
+                (answers.committed, answers.order) = (version, order);
+            }
             _ => answers.refuse(round, proposal, outcome),
         }
     }
 }
 
 impl Answers {
+    fn commit(&self) -> Option<Outcome> {
+        let (version, order) = (self.committed, self.order);
+        (version > Version(0)).then_some(Outcome::Committed { version, order })
+    }
+
     fn refuse(&mut self, round: Version, proposal: &Proposal, outcome: &Outcome) {
-        let kept = self.refused.get(&proposal.attempt);
+        let attempts = &mut self.refused.get_or_insert_default().0;
+        let kept = attempts.get(&proposal.attempt);
         let content = digest(proposal);
         // Of two in one round that differ, which were both refused for that, the same is kept whichever came first.
         if kept.is_none_or(|kept| kept.round == round && content < kept.content) {
             let refused = Refused { round, content, outcome: outcome.clone() };
-            self.refused.insert(proposal.attempt, refused);
+            attempts.insert(proposal.attempt, refused);
         }
     }
 }
