@@ -82,12 +82,14 @@ pub fn decide(state: &State, batch: &[Proposal], input: &RoundInput) -> Verdicts
     // As far as that many are sensible: who sends more pays for it as they are looked at.
     index.reserve(batch.iter().map(keys_of).sum::<usize>().min(1 << 16));
     let repeated = repeated(batch);
+    let may_be_stale = may_be_stale(state, batch);
     let mut round = Round {
         state,
         batch,
         input,
         twisted: twisted(batch, &repeated),
         repeated,
+        may_be_stale,
         touches: Touches::default(),
         index,
         merged: Operations { state, batch, deltas: Aggregator::new(), admitted: Vec::new() },
@@ -130,6 +132,29 @@ fn twisted<'a>(batch: &'a [Proposal], repeated: &Set<&ProposalId>) -> Set<(&'a P
     batch.iter().filter(differs).map(|proposal| (&proposal.id, proposal.attempt)).collect()
 }
 
+/// Of which proposals something they read may have changed since their base: of nearly all it can be said at once that nothing has. The
+/// keys of all of them are looked up together.
+fn may_be_stale(state: &State, batch: &[Proposal]) -> Vec<bool> {
+    let mut may_be_stale = vec![false; batch.len()];
+    let (mut keys, mut readers) = (Vec::new(), Vec::new());
+    for (place, proposal) in batch.iter().enumerate().filter(|(_, it)| it.base != state.version) {
+        for read in &proposal.reads {
+            match read {
+                Read::Key(key) => {
+                    keys.push(key);
+                    readers.push(place);
+                }
+                Read::Under(_) => may_be_stale[place] = true,
+            }
+        }
+    }
+    for (entry, place) in state.entries.get_many(&keys).into_iter().zip(readers) {
+        // What is not there may have been removed since.
+        may_be_stale[place] |= entry.is_none_or(|entry| entry.version > batch[place].base);
+    }
+    may_be_stale
+}
+
 /// An outcome whose place in the serial order may not be known yet.
 #[derive(Clone)]
 enum Answer {
@@ -147,6 +172,8 @@ struct Round<'a> {
     input: &'a RoundInput,
     twisted: Set<(&'a ProposalId, u32)>,
     repeated: Set<&'a ProposalId>,
+    /// By place: whether a look is needed at what has changed since.
+    may_be_stale: Vec<bool>,
     /// What the proposal touches that is looked at. Kept for its memory.
     touches: Touches<'a>,
     index: ConflictIndex<&'a str, Operator>,
@@ -257,7 +284,7 @@ impl<'a> Round<'a> {
         self.is_allowed(proposal)?;
         self.is_small_enough(proposal)?;
         self.is_not_fenced_out(proposal)?;
-        self.reads_are_fresh(proposal)?;
+        self.reads_are_fresh(place)?;
         self.preconditions_hold(proposal)?;
         self.touches.become_those_of(proposal);
         let admissible = match self.index.check(self.touches.footprint()) {
@@ -390,11 +417,12 @@ impl<'a> Round<'a> {
     }
 
     /// Rule 4.
-    fn reads_are_fresh(&self, proposal: &Proposal) -> Result<(), Outcome> {
+    fn reads_are_fresh(&self, place: usize) -> Result<(), Outcome> {
+        let proposal = &self.batch[place];
         if !proposal.reads.is_empty() && proposal.base < self.state.horizon {
             return Err(Outcome::TooOld { horizon: self.state.horizon });
         }
-        if proposal.base == self.state.version {
+        if !self.may_be_stale[place] {
             return Ok(());
         }
         for read in &proposal.reads {

@@ -137,6 +137,22 @@ impl<K, V, S: BuildHasher> PagedMap<K, V, S> {
         }
     }
 
+    /// The values of many keys, in their order.
+    ///
+    /// As so many [`get`](Self::get)s; where the map is larger than the processor's cache, in a fraction of their time, as it waits for the
+    /// memory of many keys at once.
+    pub fn get_many(&self, keys: &[&K]) -> Vec<Option<&V>>
+    where
+        K: Ord + Hash,
+    {
+        let ids = self.known.find_each(keys);
+        let value = |(key, id): (&&K, &u32)| match *id {
+            NONE => self.added.get(*key).map(|(_, value)| value),
+            id => self.pages.get(id as usize),
+        };
+        keys.iter().zip(&ids).map(value).collect()
+    }
+
     /// A key as the map has it, and its value. As [`get`](Self::get).
     pub fn get_key_value<Q>(&self, key: &Q) -> Option<(&K, &V)>
     where

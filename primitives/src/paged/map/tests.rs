@@ -50,6 +50,9 @@ fn assert_is<S: BuildHasher>(map: &PagedMap<u32, u32, S>, model: &BTreeMap<u32, 
         map.values().map(|value| u64::from(*value)).sum::<u64>(),
         model.values().map(|v| u64::from(*v)).sum()
     );
+    let keys: Vec<u32> = (0..model.last_key_value().map_or(2, |last| last.0 + 2)).rev().collect();
+    let many = map.get_many(&keys.iter().collect::<Vec<_>>());
+    assert!(many.into_iter().eq(keys.iter().map(|key| model.get(key))));
     for key in 0..model.last_key_value().map_or(2, |last| last.0 + 2) {
         assert_eq!(map.get_key_value(&key), model.get_key_value(&key));
         assert_eq!(map.contains_key(&key), model.contains_key(&key));
