@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use foldhash::fast::RandomState;
 use queenright_primitives::Version;
 
-use super::round::Verdicts;
+use super::round::{RoundInput, Verdicts};
 use crate::digest::{Digest, Feed, Sink, digest};
 use crate::id::ProposalId;
 use crate::outcome::Outcome;
@@ -91,52 +91,51 @@ impl Intents {
         answers.filter(|answers| answers.last >= self.horizon)
     }
 
-    /// Remembers a round's answers, and forgets those older than the horizon after it.
+    /// Remembers the answers of a round, which was told what is known [of](Self::of) its batch, and forgets those older than the
+    /// horizon after it.
     pub(crate) fn remember(
         &mut self,
-        round: Version,
+        input: &RoundInput,
         batch: &[Proposal],
         verdicts: &Verdicts,
         horizon: Version,
     ) {
         let each = batch.iter().zip(&verdicts.outcomes).enumerate();
         for (_, (proposal, outcome)) in each.filter(|(place, _)| !verdicts.is_pending(*place)) {
-            self.remember_one(round, proposal, outcome);
+            self.remember_one(input, proposal, outcome);
         }
         self.horizon = horizon;
         if self.older_until < horizon {
             self.older.clear();
             std::mem::swap(&mut self.younger, &mut self.older);
-            self.older_until = round;
+            self.older_until = input.round;
         }
     }
 
-    fn remember_one(&mut self, round: Version, proposal: &Proposal, outcome: &Outcome) {
-        // Whether it was committed is forgotten: an entry would say that it was not.
-        if matches!(outcome, Outcome::TooOld { .. }) && self.answers(&proposal.id).is_none() {
-            return;
-        }
-        let horizon = self.horizon;
-        let is_known = |answers: &Answers| answers.last >= horizon;
+    fn remember_one(&mut self, input: &RoundInput, proposal: &Proposal, outcome: &Outcome) {
+        let was_known = !input.decided.is_empty() && input.decided.contains_key(&proposal.id);
         let answers = match self.younger.entry(proposal.id.clone()) {
-            Entry::Occupied(known) => {
-                let answers = known.into_mut();
-                if !is_known(answers) {
-                    *answers = Answers::default();
-                }
-                answers
-            }
+            Entry::Occupied(known) => known.into_mut(),
+            // Whether it was committed is forgotten: an entry would say that it was not.
+            Entry::Vacant(_) if matches!(outcome, Outcome::TooOld { .. }) && !was_known => return,
             Entry::Vacant(new) => {
-                let before = self.older.remove(&proposal.id).filter(is_known);
+                let before = if was_known { self.older.remove(&proposal.id) } else { None };
                 new.insert(before.unwrap_or_default())
             }
         };
-        answers.last = round;
+        if !was_known && answers.last < input.round {
+            // What is left of a time that is forgotten.
+            if matches!(outcome, Outcome::TooOld { .. }) {
+                return;
+            }
+            *answers = Answers::default();
+        }
+        answers.last = input.round;
         match *outcome {
             Outcome::Committed { version, order } => {
                 (answers.committed, answers.order) = (version, order);
             }
-            _ => answers.refuse(round, proposal, outcome),
+            _ => answers.refuse(input.round, proposal, outcome),
         }
     }
 }
@@ -178,7 +177,8 @@ mod tests {
         for round in 1..200_u64 {
             let batch = [Proposal::on(&snapshot, "a", format!("p{round}"))];
             let horizon = Version(round.saturating_sub(10));
-            intents.remember(Version(round), &batch, &verdicts(round), horizon);
+            let input = RoundInput::new(Version(round));
+            intents.remember(&input, &batch, &verdicts(round), horizon);
             assert!(intents.younger.len() + intents.older.len() <= 2 * 11 + 1, "round {round}");
             let of_round = |round: u64| {
                 let batch = [Proposal::on(&snapshot, "a", format!("p{round}"))];

@@ -57,7 +57,7 @@ impl Core {
         self.claims.tell(&batch, &mut input);
         let verdicts = decide(&state, &batch, &input);
         let next = apply(&state, &batch, &input, &verdicts);
-        self.intents.remember(round, &batch, &verdicts, next.horizon);
+        self.intents.remember(&input, &batch, &verdicts, next.horizon);
         let log = || self.log.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody else appends. It is hashed while others may read the log.
         let head = log().head();

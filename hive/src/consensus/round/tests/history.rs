@@ -241,7 +241,7 @@ impl History {
         self.does_not_depend_on_arrival(&batch, turn, &input, &verdicts, &next)?;
         self.is_serial(&batch, &verdicts, &next)?;
         self.answers_once(&batch, &verdicts)?;
-        self.intents.remember(input.round, &batch, &verdicts, next.horizon);
+        self.intents.remember(&input, &batch, &verdicts, next.horizon);
         self.states.push(next);
         Ok(verdicts)
     }
@@ -265,7 +265,7 @@ impl History {
             prop_assert_eq!(outcome, &verdicts.outcomes[*place]);
         }
         prop_assert_eq!(digest(&apply(self.state(), &turned, input, &again)), digest(next));
-        self.turned.remember(input.round, &turned, &again, next.horizon);
+        self.turned.remember(input, &turned, &again, next.horizon);
         Ok(())
     }
 
