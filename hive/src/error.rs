@@ -16,7 +16,7 @@ pub enum HiveError {
     Start(String),
     /// An agent of this name exists, or the name is reserved.
     NameTaken(AgentId),
-    /// The agents are running now.
+    /// The agents are running now, or this is the queen's own thread.
     Busy,
     /// The queen has stopped.
     Closed,
@@ -31,7 +31,10 @@ impl fmt::Display for HiveError {
             HiveError::NameTaken(name) => {
                 write!(f, "an agent named `{name}` exists, or the name is reserved: choose another")
             }
-            HiveError::Busy => f.write_str("the agents are running: wait until they have settled"),
+            HiveError::Busy => f.write_str(
+                "the agents are running, or this is the queen's own thread: wait until they have settled, \
+                 or call from another thread",
+            ),
             HiveError::TooDeep(key) => write!(f, "{key}: {TOO_DEEP}"),
             HiveError::Closed => f.write_str("the queen has stopped, so nothing can be committed"),
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use queenright_primitives::Version;
@@ -160,7 +160,7 @@ impl Hive {
     ///
     /// # Errors
     /// [`ProposeError`] gives the proposal back: `Closed` when the queen has stopped, `TooDeep` when a value is nested
-    /// too deeply, `Full` only if the hive was told not to wait for ever.
+    /// too deeply, `Full` only if the hive was told not to wait for ever, or on the queen's own thread, where the wakers of tickets run.
     pub fn propose(&self, proposal: Proposal) -> Result<Ticket, ProposeError> {
         let proposal = checked(proposal)?;
         let (submission, receiver) = Submission::one(proposal);
@@ -337,8 +337,12 @@ impl Hive {
     /// Waits until everything that was submitted before is answered. Others may go on submitting.
     ///
     /// # Errors
-    /// [`HiveError::Closed`] when the queen has stopped.
+    /// [`HiveError::Closed`] when the queen has stopped; [`HiveError::Busy`] on the queen's own thread, where the wakers of tickets
+    /// run.
     pub fn drain(&self) -> Result<(), HiveError> {
+        if self.intake.is_queens_thread() {
+            return Err(HiveError::Busy);
+        }
         let marks = self.intake.marks().map_err(|_| HiveError::Closed)?;
         marks.into_iter().try_for_each(|mark| mark.wait().map_err(|_| HiveError::Closed))
     }
@@ -359,11 +363,13 @@ impl Hive {
     /// Ends the queen's work, and waits for the end.
     fn join(&self) {
         self.intake.close();
+        // The last handle may be dropped, or the hive shut down, by a waker on the queen's own thread: nobody waits there, not
+        // for the lock either, which may be held by one who waits for her.
+        if self.intake.is_queens_thread() {
+            return;
+        }
         let mut queen = self.queen.lock().unwrap_or_else(PoisonError::into_inner);
-        // The last handle may be dropped, or the hive shut down, by a waker, on the queen's own thread.
-        if queen.as_ref().is_some_and(|queen| queen.thread().id() != thread::current().id())
-            && let Some(queen) = queen.take()
-        {
+        if let Some(queen) = queen.take() {
             // A panic of the queen was printed by the panic hook and closed all tickets; nothing is left to do.
             drop(queen.join());
         }

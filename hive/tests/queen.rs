@@ -144,6 +144,30 @@ fn who_waits_for_room_gets_it() {
     assert_eq!(n(hive), 6);
 }
 
+/// On the queen's own thread nobody can wait for her.
+#[test]
+fn a_waker_that_proposes_to_a_full_queue_is_refused_instead_of_waiting_for_ever() {
+    struct Propose(Arc<Hive>, mpsc::Sender<(bool, bool)>);
+    impl Wake for Propose {
+        fn wake(self: Arc<Self>) {
+            let hive = &self.0;
+            let queued = (0..).map(|id| hive.propose(adding(hive, format!("w{id}"), 1)));
+            let refused = queued.take(9).any(|told| matches!(told, Err(ProposeError::Full(_))));
+            self.1.send((refused, hive.drain() == Err(HiveError::Busy))).unwrap();
+        }
+    }
+    let held = held(Hive::builder().queue(2));
+    let (hive, mut first) = (Arc::new(held.hive), held.first);
+    let (done, told) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Propose(Arc::clone(&hive), done)));
+    let poll = std::pin::Pin::new(&mut first);
+    assert!(Future::poll(poll, &mut Context::from_waker(&waker)).is_pending());
+    drop(held.release);
+    assert_eq!(told.recv().unwrap(), (true, true));
+    hive.shutdown(Duration::MAX);
+    assert_all_is_accounted_for(&hive);
+}
+
 // Taking back.
 
 #[test]

@@ -1,6 +1,8 @@
 //! The way to the queen, and what she owes to those who came.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use queenright_primitives::notify::{self, Receiver, Sender};
@@ -87,22 +89,40 @@ pub enum WhenFull {
 pub(crate) struct Intake {
     lanes: LaneChannel<Submission>,
     when_full: WhenFull,
+    /// The queen's thread, which would wait for itself.
+    queen: OnceLock<ThreadId>,
 }
 
 impl Intake {
     /// With room for so many submissions of each class.
     pub(crate) fn bounded(capacity: usize, when_full: WhenFull) -> Self {
         // At most as many as there is room for overtake one that came before them.
-        Intake { lanes: LaneChannel::bounded(capacity, capacity.max(1) as u64), when_full }
+        let lanes = LaneChannel::bounded(capacity, capacity.max(1) as u64);
+        Intake { lanes, when_full, queen: OnceLock::new() }
     }
 
-    /// As the policy says.
+    /// Says that this is the thread that takes what comes.
+    pub(crate) fn is_taken_here(&self) {
+        let _ = self.queen.set(thread::current().id());
+    }
+
+    /// Whether this is that thread, where wakers run as well: nobody may wait for her there.
+    pub(crate) fn is_queens_thread(&self) -> bool {
+        self.queen.get() == Some(&thread::current().id())
+    }
+
+    /// As the policy says; but on the queen's own thread nobody waits.
     pub(crate) fn push(&self, submission: Submission) -> Result<(), PushError<Submission>> {
         let class = submission.class();
-        match self.when_full {
-            WhenFull::Wait => self.lanes.push(submission, class),
-            WhenFull::WaitFor(time) => self.lanes.push_timeout(submission, class, time),
-            WhenFull::Refuse => self.lanes.try_push(submission, class),
+        match (self.lanes.try_push(submission, class), self.when_full) {
+            (Err(PushError::Full(back)), _) if self.is_queens_thread() => {
+                Err(PushError::Full(back))
+            }
+            (Err(PushError::Full(back)), WhenFull::Wait) => self.lanes.push(back, class),
+            (Err(PushError::Full(back)), WhenFull::WaitFor(time)) => {
+                self.lanes.push_timeout(back, class, time)
+            }
+            (pushed, _) => pushed,
         }
     }
 

@@ -147,6 +147,7 @@ impl Queen {
         // If a round panics, nobody may wait for an answer that cannot come: a closed intake refuses new
         // proposals, and dropping what is queued closes its tickets.
         let _close = CloseOnDrop(Arc::clone(&self.intake));
+        self.intake.is_taken_here();
         while let Some(batch) = self.next_batch() {
             if self.stop.get().is_some_and(|stop| Instant::now() >= *stop) {
                 self.cancel(batch);
