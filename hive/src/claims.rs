@@ -146,7 +146,9 @@ impl Claims {
     /// [`ClaimError`], and then the caller holds nothing.
     pub fn claim(&self, key: impl IntoKey, agent: impl Into<AgentId>) -> Result<Claim, ClaimError> {
         let key = key.into_key().map_err(ClaimError::Key)?;
-        let owner = OwnerId(self.owners().number(agent.into()));
+        // The caller's code, before a lock is taken.
+        let agent = agent.into();
+        let owner = OwnerId(self.owners().number(agent));
         let granted = self.table().claim(key.clone(), owner, (self.clock)());
         match granted {
             // Rounds that had begun may have been decided without looking at this claim.

@@ -53,6 +53,8 @@ pub enum ProposeError<P = Box<Proposal>> {
     Closed(P),
     /// A value is nested deeper than [`MAX_VALUE_DEPTH`](crate::MAX_VALUE_DEPTH).
     TooDeep(P),
+    /// An id begins with `@`, as those do that a hive gives to transactions and to the runs of its agents.
+    Reserved(P),
 }
 
 /// What is said of values that are nested too deeply.
@@ -71,7 +73,8 @@ impl<P> ProposeError<P> {
         match self {
             ProposeError::Full(given)
             | ProposeError::Closed(given)
-            | ProposeError::TooDeep(given) => given,
+            | ProposeError::TooDeep(given)
+            | ProposeError::Reserved(given) => given,
         }
     }
 }
@@ -82,6 +85,9 @@ impl<P> fmt::Display for ProposeError<P> {
             ProposeError::Full(_) => "the queen's queue is full: wait with `propose`, or try later",
             ProposeError::Closed(_) => "the queen has stopped, so nothing can be committed",
             ProposeError::TooDeep(_) => TOO_DEEP,
+            ProposeError::Reserved(_) => {
+                "ids that begin with `@` are the hive's own: give the proposal another"
+            }
         })
     }
 }
@@ -103,6 +109,10 @@ pub enum TransactError {
         /// What the last one was answered.
         last: Box<Outcome>,
     },
+    /// The queen's queue is full, and the hive was told not to wait.
+    Full,
+    /// This is the queen's own thread, where the wakers of tickets run: call from another one.
+    Busy,
     /// The queen has stopped.
     Closed,
 }
@@ -114,7 +124,8 @@ impl From<ProposeError> for TransactError {
                 let reason = TOO_DEEP.to_owned();
                 TransactError::Refused(Box::new(Outcome::Invalid { reason }))
             }
-            ProposeError::Closed(_) | ProposeError::Full(_) => TransactError::Closed,
+            ProposeError::Full(_) => TransactError::Full,
+            ProposeError::Closed(_) | ProposeError::Reserved(_) => TransactError::Closed,
         }
     }
 }
@@ -130,6 +141,8 @@ impl fmt::Display for TransactError {
                     "lost {attempts} times, last: {last}; try again when there is less contention"
                 )
             }
+            TransactError::Full => ProposeError::Full(()).fmt(f),
+            TransactError::Busy => HiveError::Busy.fmt(f),
             TransactError::Closed => HiveError::Closed.fmt(f),
         }
     }

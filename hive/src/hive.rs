@@ -14,7 +14,7 @@ use crate::claims::{Claims, Fenced};
 use crate::config::HiveBuilder;
 use crate::consensus::{Core, Intake, Queen, Stop, Submission};
 use crate::error::{HiveError, ProposeError, TransactError};
-use crate::id::AgentId;
+use crate::id::{AgentId, OWN};
 use crate::log::{MemoryLog, Record};
 use crate::metrics::{Counters, Metrics};
 use crate::outcome::Outcome;
@@ -160,10 +160,13 @@ impl Hive {
     ///
     /// # Errors
     /// [`ProposeError`] gives the proposal back: `Closed` when the queen has stopped, `TooDeep` when a value is nested
-    /// too deeply, `Full` only if the hive was told not to wait for ever, or on the queen's own thread, where the wakers of tickets run.
+    /// too deeply, `Reserved` when its id begins with `@`, `Full` only if the hive was told not to wait for ever, or on the queen's own thread, where the wakers of tickets run.
     pub fn propose(&self, proposal: Proposal) -> Result<Ticket, ProposeError> {
-        let proposal = checked(proposal)?;
-        let (submission, receiver) = Submission::one(proposal);
+        self.submit(from_outside(proposal)?)
+    }
+
+    fn submit(&self, proposal: Proposal) -> Result<Ticket, ProposeError> {
+        let (submission, receiver) = Submission::one(checked(proposal)?);
         self.intake.push(submission).map_err(one_given_back)?;
         Ok(Ticket::new(receiver))
     }
@@ -179,6 +182,9 @@ impl Hive {
         &self,
         proposals: Vec<Proposal>,
     ) -> Result<Tickets, ProposeError<Vec<Proposal>>> {
+        if proposals.iter().any(|proposal| proposal.id.is_of_a_hive()) {
+            return Err(ProposeError::Reserved(proposals));
+        }
         if !proposals.iter().all(is_flat) {
             return Err(ProposeError::TooDeep(proposals));
         }
@@ -194,8 +200,7 @@ impl Hive {
     /// # Errors
     /// [`ProposeError`] gives the proposal back.
     pub fn try_propose(&self, proposal: Proposal) -> Result<Ticket, ProposeError> {
-        let proposal = checked(proposal)?;
-        let (submission, receiver) = Submission::one(proposal);
+        let (submission, receiver) = Submission::one(checked(from_outside(proposal)?)?);
         self.intake.try_push(submission).map_err(one_given_back)?;
         Ok(Ticket::new(receiver))
     }
@@ -227,7 +232,7 @@ impl Hive {
     /// seed the rounds are the same, whatever the threads do, as long as nobody else proposes meanwhile.
     ///
     /// # Errors
-    /// [`HiveError::Busy`] when it runs already; [`HiveError::Closed`] when the queen has stopped.
+    /// [`HiveError::Busy`] when it runs already, or on the queen's own thread; [`HiveError::Closed`] when the queen has stopped.
     pub fn run_until_settled(&self, limit: u64) -> Result<Settled, HiveError> {
         self.run_until_settled_with(limit, |_, _| ())
     }
@@ -242,6 +247,9 @@ impl Hive {
         limit: u64,
         mut progress: impl FnMut(&Snapshot, usize),
     ) -> Result<Settled, HiveError> {
+        if self.intake.is_queens_thread() {
+            return Err(HiveError::Busy);
+        }
         let mut roster = self.roster()?;
         let (mut rounds, mut idle) = (0, 0);
         while rounds < limit && idle < limit {
@@ -301,11 +309,14 @@ impl Hive {
             let mut next = self.transactions.lock().unwrap_or_else(PoisonError::into_inner);
             *next += 1;
             Intent {
-                id: format!("{TRANSACT_AGENT}#{next}").into(),
+                id: format!("{OWN}{TRANSACT_AGENT}#{next}").into(),
                 attempt: 0,
                 born: self.version(),
             }
         };
+        if self.intake.is_queens_thread() {
+            return Err(TransactError::Busy);
+        }
         let mut intent = fresh();
         let mut attempts = 0;
         loop {
@@ -316,7 +327,7 @@ impl Hive {
             let Some(proposal) = proposal else {
                 return Ok(value);
             };
-            let outcome = self.propose(proposal).map_err(TransactError::from)?.wait();
+            let outcome = self.submit(proposal).map_err(TransactError::from)?.wait();
             intent.attempt += 1;
             attempts += 1;
             match outcome {
@@ -353,9 +364,7 @@ impl Hive {
     /// The last state stays readable. Of several calls the first sets the time. Says how many were cancelled by it.
     pub fn shutdown(&self, grace: Duration) -> u64 {
         // A time that no clock reaches is no limit.
-        if let Some(stop) = Instant::now().checked_add(grace) {
-            let _ = self.stop.set(stop);
-        }
+        let _ = self.stop.set(Instant::now().checked_add(grace));
         self.join();
         self.counters.read().shut_out
     }
@@ -389,6 +398,14 @@ impl Hive {
             Some(pool) => pool.install(run),
             None => run(),
         }
+    }
+}
+
+/// Refuses ids that are the hive's own: their answers would be taken for those to its transactions and agents.
+fn from_outside(proposal: Proposal) -> Result<Proposal, ProposeError> {
+    match proposal.id.is_of_a_hive() {
+        false => Ok(proposal),
+        true => Err(ProposeError::Reserved(Box::new(proposal))),
     }
 }
 

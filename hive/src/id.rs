@@ -40,6 +40,16 @@ name! {
     AgentId
 }
 
+/// How the ids begin that a hive gives itself, to transactions and to the runs of its agents.
+pub(crate) const OWN: char = '@';
+
+impl ProposalId {
+    /// Whether a hive gave it: nobody else may.
+    pub(crate) fn is_of_a_hive(&self) -> bool {
+        self.as_str().starts_with(OWN)
+    }
+}
+
 name! {
     /// An intent: what one agent wants to achieve once. The idempotency key of all its attempts.
     ProposalId

@@ -49,8 +49,10 @@ impl ReadSet {
 
 impl Extend<Read<Key>> for ReadSet {
     fn extend<I: IntoIterator<Item = Read<Key>>>(&mut self, reads: I) {
+        // The caller's code, which may panic: as long as it runs, nothing is out of order.
+        let more: SmallVec<[Read<Key>; FEW]> = reads.into_iter().collect();
         let before = self.0.len();
-        self.0.extend(reads);
+        self.0.extend(more);
         if self.0[before.saturating_sub(1)..].windows(2).any(|two| two[0] >= two[1]) {
             self.0.sort_unstable();
             self.0.dedup();
@@ -155,6 +157,16 @@ mod tests {
             let key = Key::new(format!("k{key}")).unwrap();
             if under { Read::Under(key) } else { Read::Key(key) }
         })
+    }
+
+    #[test]
+    fn an_iterator_that_panics_leaves_the_set_in_order() {
+        let key = |name: &str| Read::Key(Key::new(name).unwrap());
+        let mut set = ReadSet::from_iter([key("b")]);
+        let reads = ["c", "a", ""].map(|name| move || key(name));
+        let extend = || set.extend(reads.iter().map(|read| read()));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(extend)).is_err());
+        assert!(set.is_sorted(), "{set:?}");
     }
 
     proptest! {

@@ -62,7 +62,7 @@ impl Ticket {
         Ticket(Promise(receiver, None))
     }
 
-    /// Blocks until the proposal is decided.
+    /// Blocks until the proposal is decided. Not for wakers of other tickets: they run on the thread that decides it.
     pub fn wait(self) -> Outcome {
         self.0.wait().unwrap_or(Outcome::CommitUnknown)
     }
@@ -73,7 +73,7 @@ impl Ticket {
     }
 
     /// Takes the proposal back, if the round that judges it has not begun. Its outcome tells: it is
-    /// [`Cancelled`](Outcome::Cancelled) then.
+    /// [`Cancelled`](Outcome::Cancelled) then. It is the attempt that is taken back, also for others who sent the same one.
     pub fn cancel(&self) {
         self.0.0.cancel();
     }

@@ -5,7 +5,9 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use queenright::{Claim, ClaimError, Fence, Hive, Key, Op, Outcome, Proposal, Value, Version};
+use queenright::{
+    AgentId, Claim, ClaimError, Fence, Hive, Key, Op, Outcome, Proposal, Value, Version,
+};
 
 /// A hive whose clock is set by hand, with leases of 10.
 fn clocked() -> (Hive, Arc<AtomicU64>) {
@@ -99,6 +101,21 @@ fn a_full_table_takes_back_what_is_over_and_says_so_if_nothing_is() {
     time.store(10, Ordering::SeqCst);
     assert!(hive.claims().claim("c", "bee").is_ok());
     assert!(matches!(hive.claims().claim("a//b", "bee"), Err(ClaimError::Key(_))));
+}
+
+/// Making a name is the caller's code.
+#[test]
+fn who_claims_may_look_who_holds_what() {
+    struct Holder<'h>(&'h Hive);
+    impl From<Holder<'_>> for AgentId {
+        fn from(of: Holder<'_>) -> AgentId {
+            of.0.claims().holder(&key("a")).unwrap()
+        }
+    }
+    let hive = Hive::builder().build().unwrap();
+    let _ant = hive.claims().claim("a", "ant").unwrap();
+    assert!(hive.claims().claim("b", Holder(&hive)).is_ok());
+    assert_eq!(hive.claims().holder(&key("b")), Some("ant".into()));
 }
 
 #[test]

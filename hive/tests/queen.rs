@@ -11,7 +11,8 @@ use std::time::Duration;
 use held::{adding, held};
 use queenright::consensus::{BatchWindow, Permissions, RoundPolicy, WhenFull, replay};
 use queenright::{
-    Hive, HiveError, Key, MAX_VALUE_DEPTH, Op, Outcome, Proposal, ProposeError, Read, State, Value,
+    Class, Hive, HiveError, Key, MAX_VALUE_DEPTH, Op, Outcome, Proposal, ProposeError, Read, State,
+    TransactError, Value,
 };
 
 fn hive() -> Hive {
@@ -356,6 +357,120 @@ fn shutting_down_from_a_waker_on_the_queens_own_thread_does_not_wait_for_itself(
     shut.recv().unwrap();
     hive.shutdown(Duration::MAX);
     assert!(first.wait().is_committed());
+}
+
+#[test]
+fn of_several_shutdowns_the_first_sets_the_time() {
+    let held = held(Hive::builder());
+    let hive = &held.hive;
+    let ticket = hive.propose(adding(hive, "x", 1)).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| hive.shutdown(Duration::MAX));
+        while !matches!(hive.try_propose(adding(hive, "probe", 1)), Err(ProposeError::Closed(_))) {}
+        let second = scope.spawn(|| hive.shutdown(Duration::ZERO));
+        drop(held.release);
+        second.join().unwrap();
+    });
+    assert!(ticket.wait().is_committed());
+}
+
+// Wakers.
+
+/// Lets a waker of a held queen's first ticket do something on her thread, and gives what it sends.
+fn in_a_waker<R: Send + 'static>(run: impl Fn(&Hive) -> R + Send + Sync + 'static) -> R {
+    struct Run<F, R>(Arc<Hive>, F, mpsc::Sender<R>);
+    impl<R: Send + 'static, F: Fn(&Hive) -> R + Send + Sync + 'static> Wake for Run<F, R> {
+        fn wake(self: Arc<Self>) {
+            self.2.send((self.1)(&self.0)).unwrap();
+        }
+    }
+    let held = held(Hive::builder());
+    let (hive, mut first) = (Arc::new(held.hive), held.first);
+    let (sender, told) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Run(Arc::clone(&hive), run, sender)));
+    let poll = std::pin::Pin::new(&mut first);
+    assert!(Future::poll(poll, &mut Context::from_waker(&waker)).is_pending());
+    drop(held.release);
+    told.recv_timeout(Duration::from_secs(60)).expect("it does not wait for itself")
+}
+
+#[test]
+fn what_waits_for_the_queen_is_refused_on_her_own_thread() {
+    let transacted = in_a_waker(|hive| hive.transact(|view| Ok(view.set("a", 1)?)));
+    assert!(matches!(transacted, Err(TransactError::Busy)), "{transacted:?}");
+    assert_eq!(in_a_waker(|hive| hive.run_until_settled(5)), Err(HiveError::Busy));
+    assert_eq!(in_a_waker(Hive::drain), Err(HiveError::Busy));
+}
+
+#[test]
+fn a_panic_that_carries_another_does_not_stop_the_queen() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("and again");
+        }
+    }
+    struct Throw;
+    impl Wake for Throw {
+        fn wake(self: Arc<Self>) {
+            std::panic::panic_any(Bomb);
+        }
+    }
+    let held = held(Hive::builder());
+    let (hive, mut first) = (held.hive, held.first);
+    let waker = Waker::from(Arc::new(Throw));
+    let poll = std::pin::Pin::new(&mut first);
+    assert!(Future::poll(poll, &mut Context::from_waker(&waker)).is_pending());
+    let second = hive.propose(adding(&hive, "second", 1)).unwrap();
+    drop(held.release);
+    assert!(second.wait().is_committed());
+}
+
+// Order.
+
+/// What the queen has not judged yet waits in the order of its class, whatever it was submitted with.
+#[test]
+fn an_urgent_proposal_does_not_wait_behind_many_that_are_not() {
+    let held = held(Hive::builder().max_batch(4));
+    let hive = &held.hive;
+    let of = |many: usize| {
+        let one = |id| adding(hive, format!("{many}-{id}"), 1).class(Class::Background);
+        hive.propose_many((0..4).map(one).collect()).unwrap()
+    };
+    let many: Vec<_> = (0..4).map(of).collect();
+    // One round goes by, in which nobody is urgent.
+    held.release.send(()).unwrap();
+    let mut first = many.into_iter();
+    let urgent = loop {
+        if hive.metrics().taken > 1 {
+            break hive.propose(adding(hive, "urgent", 1).class(Class::Critical)).unwrap();
+        }
+        thread::yield_now();
+    };
+    drop(held.release);
+    assert!(first.all(|tickets| all_committed(&tickets.wait())));
+    let Outcome::Committed { version, .. } = urgent.wait() else { panic!("refused") };
+    // Behind the round that had begun, and one that did not fit into it.
+    assert!(version.0 <= 4, "{version}");
+}
+
+// Ids.
+
+#[test]
+fn nobody_answers_a_transaction_with_a_proposal_of_their_own() {
+    let hive = hive();
+    for id in ["transact#1", "transact#2", "me#0"] {
+        assert!(hive.propose(adding(&hive, id, 1)).unwrap().wait().is_committed());
+    }
+    let taken = adding(&hive, "@transact#1", 1);
+    match hive.propose(taken.clone()) {
+        Err(ProposeError::Reserved(back)) => assert_eq!(*back, taken),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(hive.try_propose(taken.clone()), Err(ProposeError::Reserved(_))));
+    assert!(matches!(hive.propose_many(vec![taken]), Err(ProposeError::Reserved(_))));
+    hive.transact(|view| Ok(view.set("a", 1)?)).unwrap();
+    assert_eq!(hive.snapshot().get("a"), Some(&1.into()));
 }
 
 // Policy and width.

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 use super::view::Looked;
 use super::{Agent, AgentError, Intent, Next, View};
-use crate::id::AgentId;
+use crate::consensus::quietly;
+use crate::id::{AgentId, OWN};
 use crate::key::Key;
 use crate::outcome::Outcome;
 use crate::proposal::{Proposal, Read};
@@ -153,7 +154,7 @@ fn written(answers: &[(usize, Proposal, Outcome)]) -> Written {
 
 impl Member {
     fn begin(&mut self, now: Version) {
-        let id = format!("{}#{}", self.id, self.intents).into();
+        let id = format!("{OWN}{}#{}", self.id, self.intents).into();
         self.intents += 1;
         self.intent = Intent { id, attempt: 0, born: now };
     }
@@ -277,6 +278,7 @@ fn guarded<T>(run: impl FnOnce() -> Result<T, AgentError>) -> Result<T, String> 
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            quietly(|| drop(panic));
             Err(format!("panicked: {}", text.unwrap_or_else(|| "without a message".to_owned())))
         }
     }

@@ -14,7 +14,7 @@ mod round;
 mod window;
 
 pub use intake::WhenFull;
-pub(crate) use intake::{Intake, Submission};
+pub(crate) use intake::{Intake, Submission, quietly};
 pub use intents::Known;
 pub use permissions::Permissions;
 pub(crate) use queen::{Clock, Core, Queen, Stop};

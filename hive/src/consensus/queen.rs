@@ -1,7 +1,6 @@
 //! The queen: takes proposals in, decides rounds, publishes versions, answers.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -9,7 +8,7 @@ use queenright_primitives::Version;
 use queenright_primitives::notify::Sender;
 use queenright_primitives::snapshot::SnapshotCell;
 
-use super::intake::{Intake, Submission, tell};
+use super::intake::{Intake, Submission, quietly, tell};
 use super::intents::Intents;
 use super::round::{RoundInput, RoundPolicy, Verdicts, apply, decide};
 use super::window::{BatchWindow, Window};
@@ -96,7 +95,7 @@ struct Group {
 }
 
 /// When everything that is not answered by then is cancelled.
-pub(crate) type Stop = OnceLock<Instant>;
+pub(crate) type Stop = OnceLock<Option<Instant>>;
 
 /// The thread on which rounds are decided, one after the other.
 pub(crate) struct Queen {
@@ -104,8 +103,8 @@ pub(crate) struct Queen {
     intake: Arc<Intake>,
     window: Window,
     stop: Arc<Stop>,
-    /// Taken from the intake, but more than a round takes.
-    taken: VecDeque<Submission>,
+    /// Taken from the intake, but too much for the round before.
+    taken: Option<Submission>,
     /// What lost in the last round and is judged again in the next.
     pending: Vec<(Proposal, Owed)>,
     groups: Vec<Option<Group>>,
@@ -135,7 +134,7 @@ impl Queen {
             intake,
             window,
             stop,
-            taken: VecDeque::new(),
+            taken: None,
             pending: Vec::new(),
             groups: Vec::new(),
             marks: Vec::new(),
@@ -149,7 +148,7 @@ impl Queen {
         let _close = CloseOnDrop(Arc::clone(&self.intake));
         self.intake.is_taken_here();
         while let Some(batch) = self.next_batch() {
-            if self.stop.get().is_some_and(|stop| Instant::now() >= *stop) {
+            if self.stop.get().is_some_and(|stop| stop.is_some_and(|stop| Instant::now() >= stop)) {
                 self.cancel(batch);
             } else {
                 self.decide(batch);
@@ -166,32 +165,34 @@ impl Queen {
         }
         let mut came = Vec::new();
         loop {
-            if self.taken.is_empty() {
-                let room = self.window.size().saturating_sub(batch.proposals.len());
-                let waits = batch.proposals.is_empty() && batch.marks.is_empty();
-                let count = match waits {
-                    true => self.intake.take(&mut came, room),
-                    false => self.intake.try_take(&mut came, room),
-                };
-                self.taken.extend(came.drain(..));
-                if count == 0 {
-                    return (!waits).then_some(batch);
+            let waits = batch.proposals.is_empty() && batch.marks.is_empty();
+            let next = match self.taken.take() {
+                Some(next) => next,
+                // One at a time: what is left in the intake is in order of its class, and counts as queued.
+                None => {
+                    let is_full = batch.proposals.len() >= self.window.size();
+                    if waits {
+                        self.intake.take(&mut came, 1);
+                    } else if !is_full {
+                        self.intake.try_take(&mut came, 1);
+                    }
+                    match came.pop() {
+                        Some(next) => next,
+                        None => return (!waits).then_some(batch),
+                    }
                 }
+            };
+            let is_too_much = batch.proposals.len() + next.len() > self.window.size();
+            // A round of its own goes alone, and what was submitted together is not divided.
+            let is_alone = matches!(next, Submission::Round(..));
+            if !batch.proposals.is_empty() && (is_too_much || is_alone) {
+                self.taken = Some(next);
+                return Some(batch);
             }
-            while let Some(next) = self.taken.pop_front() {
-                let is_too_much = batch.proposals.len() + next.len() > self.window.size();
-                // A round of its own goes alone, and what was submitted together is not divided.
-                let is_alone = matches!(next, Submission::Round(..));
-                let is_empty = batch.proposals.is_empty();
-                if !is_empty && (is_too_much || is_alone) {
-                    self.taken.push_front(next);
-                    return Some(batch);
-                }
-                self.core.counters.took(next.len());
-                batch.add(next);
-                if is_alone {
-                    return Some(batch);
-                }
+            self.core.counters.took(next.len());
+            batch.add(next);
+            if is_alone {
+                return Some(batch);
             }
         }
     }
@@ -340,7 +341,7 @@ impl Drop for CloseOnDrop {
         while self.0.take(&mut left, usize::MAX) > 0 {
             for submission in left.drain(..) {
                 // A waker is its owner's code.
-                drop(catch_unwind(AssertUnwindSafe(|| drop(submission))));
+                quietly(|| drop(submission));
             }
         }
     }

@@ -72,6 +72,8 @@ impl Verdicts {
 
 /// Decides a round. Pure.
 ///
+/// No value may be nested deeper than [`MAX_VALUE_DEPTH`](crate::MAX_VALUE_DEPTH), as a [`Hive`](crate::Hive) sees to.
+///
 /// The proposals are judged one by one in an order that no agent controls: class (raised by the rounds an
 /// intent has waited), deadline, a hash of seed, round and id, then id and attempt. Each is held against the
 /// snapshot and those accepted before it, never against rejected ones. O(keys of the batch × depth), and what the
@@ -292,7 +294,10 @@ impl<'a> Round<'a> {
         let waited = self.input.round.0.saturating_sub(proposal.base.0.saturating_add(1));
         let lost_here = matches!(outcome, Outcome::Conflict { with: Winner::Accepted { .. }, .. });
         let is_blind = proposal.reads.is_empty() && proposal.preconditions.is_empty();
-        lost_here && is_blind && waited < self.input.policy.pending
+        // In the next round it would be too old.
+        let passes_out =
+            proposal.born.0 < self.input.round.0.saturating_sub(self.input.policy.window);
+        lost_here && is_blind && !passes_out && waited < self.input.policy.pending
     }
 
     /// Accepts it, or says why not.
@@ -344,7 +349,7 @@ impl<'a> Round<'a> {
             return Ok(());
         }
         let what = format!(
-            "{most} proposals were judged before it, and no more are in a round: send it again"
+            "{most} proposals were judged before it, and no more are in a round: propose it as the next attempt"
         );
         Err(Outcome::LimitReached { what })
     }

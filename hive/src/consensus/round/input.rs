@@ -41,7 +41,7 @@ pub struct RoundPolicy {
     /// How many versions of history are kept: for removals, and for the answers given to intents.
     pub window: u64,
     /// For how many rounds a proposal that read nothing, and lost against others of its round, is judged again by itself
-    /// before it is refused. 0: it is refused at once.
+    /// before it is refused. 0: it is refused at once, as it is where it would fall out of the window.
     pub pending: u64,
     /// Who may write where.
     pub permissions: Permissions,

@@ -4,10 +4,11 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use super::{CLASSES, LaneQueue};
+use super::{CLASSES, Failed, LaneQueue};
 use crate::gate::Gate;
 use crate::notify::Event;
 use crate::schedule::{Class, PushError};
+use crate::sync::yield_now;
 
 /// A [`LaneQueue`] that can be waited for, and closed: the way of many senders to those who work off what they send, by class.
 ///
@@ -67,14 +68,20 @@ impl<T> LaneChannel<T> {
     /// # Errors
     /// [`PushError`] gives the task back.
     pub fn try_push(&self, task: T, class: Class) -> Result<(), PushError<T>> {
-        let Some(inside) = self.open.enter() else { return Err(PushError::Closed(task)) };
-        let pushed = self.lanes.try_push(task, class);
+        self.try_add(task, class).unwrap_or_else(|failed| match failed {
+            Failed::NoRoom(task) | Failed::NoCell(task) => Err(PushError::Full(task)),
+        })
+    }
+
+    /// As [`try_push`](Self::try_push), which does not tell why there was no room.
+    fn try_add(&self, task: T, class: Class) -> Result<Result<(), PushError<T>>, Failed<T>> {
+        let Some(inside) = self.open.enter() else { return Ok(Err(PushError::Closed(task))) };
+        let pushed = self.lanes.attempt(task, class);
         // Before the notification, which runs a waker: that is the caller's code.
         drop(inside);
-        if pushed.is_ok() {
-            self.arrived.notify_one();
-        }
-        pushed
+        pushed?;
+        self.arrived.notify_one();
+        Ok(Ok(()))
     }
 
     /// Adds a task, and waits while there is no room.
@@ -129,12 +136,20 @@ impl<T> LaneChannel<T> {
 
     /// `None` if there is no room; then the task stays.
     fn attempt(&self, task: &mut Option<T>, class: Class) -> Option<Result<(), PushError<T>>> {
-        match self.try_push(task.take()?, class) {
-            Err(PushError::Full(full)) => {
-                *task = Some(full);
-                None
+        let mut next = task.take()?;
+        loop {
+            match self.try_add(next, class) {
+                Ok(done) => return Some(done),
+                Err(Failed::NoRoom(full)) => {
+                    *task = Some(full);
+                    return None;
+                }
+                // Nobody tells when those who are in the way have gone.
+                Err(Failed::NoCell(again)) => {
+                    next = again;
+                    yield_now();
+                }
             }
-            done => Some(done),
         }
     }
 

@@ -131,6 +131,14 @@ pub struct LaneQueue<T> {
     aging: Aging,
 }
 
+/// Why a task was not added, with the task.
+enum Failed<T> {
+    /// The lane is full.
+    NoRoom(T),
+    /// Too many other pushes are under way.
+    NoCell(T),
+}
+
 impl<T> LaneQueue<T> {
     /// A queue that holds at most `capacity` tasks (at least 1) of each class, and lets about `patience` tasks overtake one
     /// that came before them. `u64::MAX` is for ever.
@@ -156,29 +164,42 @@ impl<T> LaneQueue<T> {
     /// `Closed` never comes from here.
     #[inline]
     pub fn try_push(&self, task: T, class: Class) -> Result<(), PushError<T>> {
+        self.attempt(task, class).map_err(|failed| match failed {
+            Failed::NoRoom(task) | Failed::NoCell(task) => PushError::Full(task),
+        })
+    }
+
+    /// As [`try_push`](Self::try_push), which does not tell why.
+    #[inline]
+    fn attempt(&self, task: T, class: Class) -> Result<(), Failed<T>> {
         let lane = &self.lanes[class.index()];
-        let Some(next) = lane.room() else { return Err(PushError::Full(task)) };
+        let Some(next) = lane.room() else { return Err(Failed::NoRoom(task)) };
         let arrival = self.aging.arrival();
         let own = self.holders.own(class.index()).and_then(|held| lane.cell(held));
-        let pushed = match own {
-            Some(cell) => lane.push(task, arrival, cell, next),
-            None => self.push_shared(task, arrival, class, next),
+        let index = match own {
+            Some(cell) => lane.push(task, arrival, cell, next).map_err(Failed::NoRoom)?,
+            None => self.push_shared(task, arrival, class, next)?,
         };
-        let index = pushed.map_err(PushError::Full)?;
         self.aging.came(index, lane.capacity());
         Ok(())
     }
 
     /// Adds a task in the cell of a holder that all threads share.
     #[cold]
-    fn push_shared(&self, task: T, arrival: u64, class: Class, next: Next) -> Result<usize, T> {
+    fn push_shared(
+        &self,
+        task: T,
+        arrival: u64,
+        class: Class,
+        next: Next,
+    ) -> Result<usize, Failed<T>> {
         let lane = &self.lanes[class.index()];
         for holder in self.holders.take_each() {
             if let Some(cell) = lane.cell(holder.held(class.index())) {
-                return lane.push(task, arrival, cell, next);
+                return lane.push(task, arrival, cell, next).map_err(Failed::NoRoom);
             }
         }
-        Err(task)
+        Err(Failed::NoCell(task))
     }
 
     /// The next task, or `None`, for which there was a moment in this call at which nothing was in the queue. O(1), lock-free.

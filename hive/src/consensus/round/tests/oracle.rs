@@ -121,6 +121,7 @@ impl Model<'_> {
                 let pending = matches!(said, Said::Conflict(Winner::Accepted { .. }, ..))
                     && proposal.reads.is_empty()
                     && proposal.preconditions.is_empty()
+                    && proposal.born.0 + self.input.policy.window >= self.input.round.0
                     && waited < self.input.policy.pending;
                 (said, pending)
             }

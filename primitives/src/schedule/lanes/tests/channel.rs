@@ -84,3 +84,80 @@ fn nothing_is_lost_beside_the_end() {
     assert_eq!(kept, popped);
     assert!(kept >= EACH, "the first pushed all of its own before the end");
 }
+
+/// Where no cell is left because many others are stopped in their pushes, there may be room all the same: whoever waits for it looks
+/// again by itself, as nobody would wake it.
+#[test]
+fn who_found_no_cell_does_not_sleep_beside_room() {
+    use std::sync::{Barrier, mpsc};
+    use std::thread;
+
+    use super::super::atomic::before_access;
+    const FAILS: Duration = Duration::from_secs(60);
+    const ALONE: &str = "QUEENRIGHT_TEST_ALONE";
+    // In a process of its own: threads of other tests have numbers, and give them back at any time.
+    if std::env::var_os(ALONE).is_none() {
+        let name = "schedule::lanes::tests::channel::who_found_no_cell_does_not_sleep_beside_room";
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = alone.args([name, "--exact"]).env(ALONE, "1").output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
+        return;
+    }
+    // Others have the small numbers, and so the holders that are not shared.
+    let all = Arc::new(Barrier::new(17));
+    let _others: Vec<mpsc::Sender<()>> = (0..16)
+        .map(|_| {
+            let (all, (keep, end)) = (Arc::clone(&all), mpsc::channel());
+            thread::spawn(move || {
+                crate::sync::own_number();
+                all.wait();
+                let _ = end.recv();
+            });
+            keep
+        })
+        .collect();
+    all.wait();
+    let mut met = 0;
+    for access in 0..16 {
+        let channel = Arc::new(LaneChannel::<u32>::bounded(64, u64::MAX));
+        let (mut stopped, mut pushers) = (Vec::new(), Vec::new());
+        for number in 0..16 {
+            let (tell, told) = mpsc::channel();
+            let (go_on, gate) = mpsc::channel::<()>();
+            let channel = Arc::clone(&channel);
+            pushers.push(thread::spawn(move || {
+                let end = tell.clone();
+                // Each of them looks at one more holder that is taken.
+                before_access(access + number, move || {
+                    let _ = (tell.send(()), gate.recv());
+                });
+                assert!(channel.try_push(7, Class::Normal).is_ok());
+                let _ = end.send(());
+            }));
+            told.recv().unwrap();
+            stopped.push(go_on);
+        }
+        let mut out = Vec::new();
+        channel.try_pop_many(&mut out, 100);
+        let probe = Arc::clone(&channel);
+        let probe = thread::spawn(move || probe.try_push(0, Class::Normal).is_err());
+        met += usize::from(probe.join().unwrap());
+        let (tell, told) = mpsc::channel();
+        let done = tell.clone();
+        let last = {
+            let channel = Arc::clone(&channel);
+            thread::spawn(move || {
+                // So many accesses are more than one attempt, or two.
+                before_access(300, move || _ = tell.send(()));
+                channel.push(8, Class::Normal).unwrap();
+                let _ = done.send(());
+            })
+        };
+        told.recv_timeout(FAILS).expect("it goes on looking, or is done");
+        drop(stopped);
+        pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
+        last.join().unwrap();
+    }
+    assert!(met > 0, "at one of these places there is room, but no cell");
+}
