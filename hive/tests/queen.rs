@@ -11,8 +11,8 @@ use std::time::Duration;
 use held::{adding, held};
 use queenright::consensus::{BatchWindow, Permissions, RoundPolicy, WhenFull, replay};
 use queenright::{
-    Class, Hive, HiveError, Key, MAX_VALUE_DEPTH, Op, Outcome, Proposal, ProposeError, Read, State,
-    TransactError, Value,
+    Class, Hive, HiveBuilder, HiveError, Key, MAX_VALUE_DEPTH, Op, Outcome, Proposal, ProposeError,
+    Read, State, Ticket, TransactError, Value,
 };
 
 fn hive() -> Hive {
@@ -148,23 +148,13 @@ fn who_waits_for_room_gets_it() {
 /// On the queen's own thread nobody can wait for her.
 #[test]
 fn a_waker_that_proposes_to_a_full_queue_is_refused_instead_of_waiting_for_ever() {
-    struct Propose(Arc<Hive>, mpsc::Sender<(bool, bool)>);
-    impl Wake for Propose {
-        fn wake(self: Arc<Self>) {
-            let hive = &self.0;
-            let queued = (0..).map(|id| hive.propose(adding(hive, format!("w{id}"), 1)));
-            let refused = queued.take(9).any(|told| matches!(told, Err(ProposeError::Full(_))));
-            self.1.send((refused, hive.drain() == Err(HiveError::Busy))).unwrap();
-        }
-    }
-    let held = held(Hive::builder().queue(2));
-    let (hive, mut first) = (Arc::new(held.hive), held.first);
-    let (done, told) = mpsc::channel();
-    let waker = Waker::from(Arc::new(Propose(Arc::clone(&hive), done)));
-    let poll = std::pin::Pin::new(&mut first);
-    assert!(Future::poll(poll, &mut Context::from_waker(&waker)).is_pending());
-    drop(held.release);
-    assert_eq!(told.recv().unwrap(), (true, true));
+    let propose = |hive: &Hive| {
+        let queued = (0..9).map(|id| hive.propose(adding(hive, format!("w{id}"), 1)));
+        let refused = queued.filter(|told| matches!(told, Err(ProposeError::Full(_)))).count();
+        (refused > 0, hive.drain())
+    };
+    let (told, hive, _) = in_a_waker(Hive::builder().queue(2), propose);
+    assert_eq!(told, (true, Err(HiveError::Busy)));
     hive.shutdown(Duration::MAX);
     assert_all_is_accounted_for(&hive);
 }
@@ -340,21 +330,7 @@ fn after_the_grace_what_is_left_is_cancelled_and_every_ticket_answered() {
 
 #[test]
 fn shutting_down_from_a_waker_on_the_queens_own_thread_does_not_wait_for_itself() {
-    struct Shut(Arc<Hive>, mpsc::Sender<()>);
-    impl Wake for Shut {
-        fn wake(self: Arc<Self>) {
-            self.0.shutdown(Duration::MAX);
-            self.1.send(()).unwrap();
-        }
-    }
-    let held = held(Hive::builder());
-    let (hive, mut first) = (Arc::new(held.hive), held.first);
-    let (done, shut) = mpsc::channel();
-    let waker = Waker::from(Arc::new(Shut(Arc::clone(&hive), done)));
-    let poll = std::pin::Pin::new(&mut first);
-    assert!(Future::poll(poll, &mut Context::from_waker(&waker)).is_pending());
-    drop(held.release);
-    shut.recv().unwrap();
+    let (_, hive, first) = in_a_waker(Hive::builder(), |hive| hive.shutdown(Duration::MAX));
     hive.shutdown(Duration::MAX);
     assert!(first.wait().is_committed());
 }
@@ -376,30 +352,40 @@ fn of_several_shutdowns_the_first_sets_the_time() {
 
 // Wakers.
 
-/// Lets a waker of a held queen's first ticket do something on her thread, and gives what it sends.
-fn in_a_waker<R: Send + 'static>(run: impl Fn(&Hive) -> R + Send + Sync + 'static) -> R {
+/// Lets a waker of a held queen's first ticket do something on her thread; gives what that gave, the hive and the ticket.
+fn in_a_waker<R: Send + 'static>(
+    builder: HiveBuilder,
+    run: impl Fn(&Hive) -> R + Send + Sync + 'static,
+) -> (R, Arc<Hive>, Ticket) {
     struct Run<F, R>(Arc<Hive>, F, mpsc::Sender<R>);
     impl<R: Send + 'static, F: Fn(&Hive) -> R + Send + Sync + 'static> Wake for Run<F, R> {
         fn wake(self: Arc<Self>) {
             self.2.send((self.1)(&self.0)).unwrap();
         }
     }
-    let held = held(Hive::builder());
+    let held = held(builder);
     let (hive, mut first) = (Arc::new(held.hive), held.first);
     let (sender, told) = mpsc::channel();
-    let waker = Waker::from(Arc::new(Run(Arc::clone(&hive), run, sender)));
-    let poll = std::pin::Pin::new(&mut first);
-    assert!(Future::poll(poll, &mut Context::from_waker(&waker)).is_pending());
+    wake_with(&mut first, Run(Arc::clone(&hive), run, sender));
     drop(held.release);
-    told.recv_timeout(Duration::from_secs(60)).expect("it does not wait for itself")
+    let told = told.recv_timeout(Duration::from_secs(60)).expect("it does not wait for itself");
+    (told, hive, first)
+}
+
+/// Leaves a waker with a ticket that has no answer yet.
+fn wake_with(ticket: &mut Ticket, wake: impl Wake + Send + Sync + 'static) {
+    let waker = Waker::from(Arc::new(wake));
+    let poll = Future::poll(std::pin::Pin::new(ticket), &mut Context::from_waker(&waker));
+    assert!(poll.is_pending());
 }
 
 #[test]
 fn what_waits_for_the_queen_is_refused_on_her_own_thread() {
-    let transacted = in_a_waker(|hive| hive.transact(|view| Ok(view.set("a", 1)?)));
+    let (transacted, ..) =
+        in_a_waker(Hive::builder(), |hive| hive.transact(|view| Ok(view.set("a", 1)?)));
     assert!(matches!(transacted, Err(TransactError::Busy)), "{transacted:?}");
-    assert_eq!(in_a_waker(|hive| hive.run_until_settled(5)), Err(HiveError::Busy));
-    assert_eq!(in_a_waker(Hive::drain), Err(HiveError::Busy));
+    let (settled, ..) = in_a_waker(Hive::builder(), |hive| hive.run_until_settled(5));
+    assert_eq!(settled, Err(HiveError::Busy));
 }
 
 #[test]
@@ -418,9 +404,7 @@ fn a_panic_that_carries_another_does_not_stop_the_queen() {
     }
     let held = held(Hive::builder());
     let (hive, mut first) = (held.hive, held.first);
-    let waker = Waker::from(Arc::new(Throw));
-    let poll = std::pin::Pin::new(&mut first);
-    assert!(Future::poll(poll, &mut Context::from_waker(&waker)).is_pending());
+    wake_with(&mut first, Throw);
     let second = hive.propose(adding(&hive, "second", 1)).unwrap();
     drop(held.release);
     assert!(second.wait().is_committed());

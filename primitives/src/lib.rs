@@ -48,7 +48,6 @@ mod flat;
 mod gate;
 #[cfg_attr(not(queenright_loom), expect(unreachable_pub, reason = "its models reach it"))]
 mod lock;
-mod panics;
 mod slots;
 mod sync;
 #[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
@@ -66,6 +65,7 @@ pub mod claim;
 pub mod conflict;
 pub mod notify;
 pub mod paged;
+pub mod panics;
 pub mod pool;
 pub mod proposal;
 pub mod ring;

@@ -1,4 +1,4 @@
-//! Panics in several pieces of the caller's code, of which all are to be run whatever one does.
+//! Panics in somebody else's code, such as a waker, after which one's own has to go on.
 
 use std::any::Any;
 use std::mem::forget;
@@ -30,7 +30,16 @@ fn discard(mut panic: Payload) {
 
 /// Runs the caller's code where a panic may not go on, because something would be lost with it: the panic hook has
 /// reported it. Says whether it ran to its end.
-pub(crate) fn quietly(run: impl FnOnce()) -> bool {
+///
+/// What the panic carries is dropped here, quietly as well.
+///
+/// ```
+/// use queenright_primitives::panics::quietly;
+///
+/// assert!(quietly(|| ()));
+/// assert!(!quietly(|| panic!("as it may")));
+/// ```
+pub fn quietly(run: impl FnOnce()) -> bool {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(()) => true,
         Err(panic) => {

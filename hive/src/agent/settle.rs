@@ -5,11 +5,11 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use queenright_primitives::Version;
+use queenright_primitives::panics::quietly;
 use rayon::prelude::*;
 
 use super::view::Looked;
 use super::{Agent, AgentError, Intent, Next, View};
-use crate::consensus::quietly;
 use crate::id::{AgentId, OWN};
 use crate::key::Key;
 use crate::outcome::Outcome;

@@ -1,11 +1,11 @@
 //! The way to the queen, and what she owes to those who came.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use queenright_primitives::notify::{self, Receiver, Sender};
+use queenright_primitives::panics::quietly;
 use queenright_primitives::schedule::{Class, LaneChannel, PushError};
 
 use crate::outcome::Outcome;
@@ -70,17 +70,6 @@ impl Submission {
 /// Sends, which wakes a thread or a task: the waker is its owner's code, and a panic there must not stop the queen.
 pub(crate) fn tell<T>(sender: Sender<T>, answer: T) {
     quietly(|| sender.send(answer));
-}
-
-/// Runs somebody else's code, whose panic the panic hook reports and which goes no further: neither it nor what it carries, as
-/// dropping that is somebody else's code as well.
-pub(crate) fn quietly(run: impl FnOnce()) {
-    let mut panic = catch_unwind(AssertUnwindSafe(run)).err();
-    for _ in 0..8 {
-        let Some(carried) = panic else { return };
-        panic = catch_unwind(AssertUnwindSafe(|| drop(carried))).err();
-    }
-    std::mem::forget(panic);
 }
 
 /// What is done with a proposal for which there is no room in the queue.

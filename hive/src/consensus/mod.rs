@@ -1,8 +1,9 @@
 //! How a batch of proposals becomes one commit.
 //!
 //! "Consensus" here is *queen-led*: one queen per hive decides rounds, so agents agree because they all read her
-//! commits. `round` is the decision itself, a pure function; `intents` remembers which were answered;
-//! `queen` drives rounds on a thread of her own; `replay` recomputes them from the log.
+//! commits. `round` is the decision itself, a pure function, with `permissions` and `quorum` as a part of what it looks at;
+//! `intents` remembers which were answered; `intake` is the way to the `queen`, who drives rounds on a thread of her own, as wide
+//! as `window` says; `replay` recomputes them from the log.
 
 mod intake;
 mod intents;
@@ -14,7 +15,7 @@ mod round;
 mod window;
 
 pub use intake::WhenFull;
-pub(crate) use intake::{Intake, Submission, quietly};
+pub(crate) use intake::{Intake, Submission};
 pub use intents::Known;
 pub use permissions::Permissions;
 pub(crate) use queen::{Clock, Core, Queen, Stop};

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use queenright_primitives::Version;
 use queenright_primitives::notify::Sender;
+use queenright_primitives::panics::quietly;
 use queenright_primitives::snapshot::SnapshotCell;
 
-use super::intake::{Intake, Submission, quietly, tell};
+use super::intake::{Intake, Submission, tell};
 use super::intents::Intents;
 use super::round::{RoundInput, RoundPolicy, Verdicts, apply, decide};
 use super::window::{BatchWindow, Window};
