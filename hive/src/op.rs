@@ -78,7 +78,15 @@ impl Op {
     }
 
     /// The change it makes, if it commutes.
+    #[inline]
     pub(crate) fn delta(&self) -> Option<Delta> {
+        match self {
+            Op::Set(_) | Op::Remove => None,
+            _ => self.merging(),
+        }
+    }
+
+    fn merging(&self) -> Option<Delta> {
         Some(match self {
             Op::Set(_) | Op::Remove => return None,
             Op::Add { by, at_least, at_most } => {
@@ -124,6 +132,7 @@ impl Op {
     }
 
     /// Roughly the bytes it carries, for limits.
+    #[inline]
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Op::Remove => 0,

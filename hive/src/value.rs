@@ -98,6 +98,7 @@ impl Value {
     }
 
     /// Roughly the bytes it holds, for limits; an empty value is not free.
+    #[inline]
     pub(crate) fn bytes(&self) -> usize {
         const EACH: usize = 16;
         let content = match self {

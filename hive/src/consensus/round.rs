@@ -11,6 +11,7 @@ mod order;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use foldhash::fast::RandomState;
+use queenright_primitives::Version;
 use queenright_primitives::aggregate::Aggregator;
 use queenright_primitives::conflict::{self, ConflictIndex, Footprint, Position};
 use queenright_primitives::proposal::{Read, Write};
@@ -18,7 +19,7 @@ use queenright_primitives::proposal::{Read, Write};
 pub use self::apply::apply;
 pub use self::input::{Limits, RoundInput, RoundPolicy};
 use self::operations::Operations;
-use self::order::order;
+use self::order::{Order, order};
 use super::quorum::Ballot;
 use crate::digest::{Digest, Feed, Sink, digest};
 use crate::id::ProposalId;
@@ -27,7 +28,6 @@ use crate::op::{Op, Operator};
 use crate::outcome::{Fence, Outcome, Rule, Winner};
 use crate::proposal::Proposal;
 use crate::state::State;
-use crate::value::Value;
 
 /// By a keyed hash, which ids and keys from outside cannot flood. Their order never matters here.
 type Map<K, V> = HashMap<K, V, RandomState>;
@@ -83,7 +83,7 @@ pub fn decide(state: &State, batch: &[Proposal], input: &RoundInput) -> Verdicts
     let keys_of = |p: &Proposal| p.reads.len() + p.preconditions.len() + p.writes.len();
     // As far as that many are sensible: who sends more pays for it as they are looked at.
     index.reserve(batch.iter().map(keys_of).sum::<usize>().min(1 << 16));
-    let repeated = repeated(batch);
+    let Order { places, repeated } = order(batch, input);
     let may_be_stale = may_be_stale(state, batch);
     let mut round = Round {
         state,
@@ -99,15 +99,14 @@ pub fn decide(state: &State, batch: &[Proposal], input: &RoundInput) -> Verdicts
         refused: Map::default(),
         committed: Map::default(),
     };
-    let mut answers: Vec<Option<Answer>> = vec![None; batch.len()];
-    let order = order(batch, input);
-    for (part, places) in order.chunks(AHEAD).enumerate() {
+    let mut answers = Answers::all_committed(batch.len(), input.round);
+    for (part, places) in places.chunks(AHEAD).enumerate() {
         look_ahead(batch, places);
         for (turn, &place) in (part * AHEAD..).zip(places) {
-            answers[place] = Some(round.answer(place, turn));
+            answers.put(place, round.answer(place, turn));
         }
     }
-    round.finish(answers)
+    answers.finish(round.merged.admitted, round.serial.into())
 }
 
 /// A key that is written twice.
@@ -136,12 +135,6 @@ fn look_ahead(batch: &[Proposal], places: &[usize]) {
         base.0 ^ hint.deadline.unwrap_or_default() ^ keys as u64
     };
     std::hint::black_box(places.iter().map(look).fold(0, |all, one| all ^ one));
-}
-
-/// The intents of which a batch holds several proposals: only these need to be remembered within the round.
-fn repeated(batch: &[Proposal]) -> Set<&ProposalId> {
-    let mut seen = Set::with_capacity_and_hasher(batch.len(), RandomState::default());
-    batch.iter().map(|proposal| &proposal.id).filter(|id| !seen.insert(*id)).collect()
 }
 
 /// Attempts that came twice in this batch with different bytes.
@@ -186,6 +179,47 @@ enum Answer {
     Final(Outcome),
     /// It lost, but is judged once more in the next round.
     Pending(Outcome),
+}
+
+/// The outcomes, as they become known.
+struct Answers {
+    version: Version,
+    /// All are committed, at a place that is told at the end, unless something else was said.
+    outcomes: Vec<Outcome>,
+    /// Proposals of intents that were accepted before in this round, and the places of these.
+    same: Vec<(usize, usize)>,
+    pending: Vec<usize>,
+}
+
+impl Answers {
+    fn all_committed(proposals: usize, version: Version) -> Self {
+        let outcomes = vec![Outcome::Committed { version, order: 0 }; proposals];
+        Answers { version, outcomes, same: Vec::new(), pending: Vec::new() }
+    }
+
+    fn put(&mut self, place: usize, answer: Answer) {
+        match answer {
+            Answer::Accepted => {}
+            Answer::SameAs(accepted) => self.same.push((place, accepted)),
+            Answer::Final(outcome) => self.outcomes[place] = outcome,
+            Answer::Pending(outcome) => {
+                self.pending.push(place);
+                self.outcomes[place] = outcome;
+            }
+        }
+    }
+
+    fn finish(mut self, accepted: Vec<usize>, serial: Vec<usize>) -> Verdicts {
+        for (order, &place) in serial.iter().enumerate() {
+            self.outcomes[place] =
+                Outcome::Committed { version: self.version, order: order as u32 };
+        }
+        for (place, accepted) in self.same {
+            self.outcomes[place] = self.outcomes[accepted].clone();
+        }
+        self.pending.sort_unstable();
+        Verdicts { outcomes: self.outcomes, accepted, serial, pending: self.pending }
+    }
 }
 
 struct Round<'a> {
@@ -394,15 +428,16 @@ impl<'a> Round<'a> {
     fn is_small_enough(&self, proposal: &Proposal) -> Result<(), Outcome> {
         let limits = &self.input.policy.limits;
         let keys = proposal.reads.len() + proposal.preconditions.len() + proposal.writes.len();
-        let asked = proposal.preconditions.iter().filter_map(|p| p.value().map(Value::bytes));
-        let named = proposal.id.as_str().len() + proposal.agent.as_str().len();
-        let bytes: usize = proposal
-            .writes
-            .iter()
-            .map(|(key, op)| key.as_str().len() + op.bytes())
-            .chain(asked)
-            .sum::<usize>()
-            + named;
+        let mut bytes = proposal.id.as_str().len() + proposal.agent.as_str().len();
+        let mut largest = 0;
+        for (key, op) in &proposal.writes {
+            bytes += key.as_str().len() + op.bytes();
+            largest = largest.max(op.bytes());
+        }
+        for value in proposal.preconditions.iter().filter_map(|p| p.value()) {
+            bytes += value.bytes();
+            largest = largest.max(value.bytes());
+        }
         let too_much = |what: &str, is, most| {
             let what = format!("{is} {what}, and at most {most} are allowed: split it");
             Err(Outcome::LimitReached { what })
@@ -413,10 +448,8 @@ impl<'a> Round<'a> {
         if bytes > limits.bytes {
             return too_much("bytes", bytes, limits.bytes);
         }
-        let values = proposal.writes.iter().map(|(_, op)| op.bytes());
-        let asked = proposal.preconditions.iter().filter_map(|p| p.value().map(Value::bytes));
-        if let Some(value) = values.chain(asked).find(|value| *value > limits.value) {
-            return too_much("bytes in one value", value, limits.value);
+        if largest > limits.value {
+            return too_much("bytes in one value", largest, limits.value);
         }
         Ok(())
     }
@@ -485,32 +518,6 @@ impl<'a> Round<'a> {
         };
         let winner = self.merged.accepted(self.merged.admitted[clash.with]);
         Outcome::Conflict { with: winner, key: clash.key.to_owned(), rule }
-    }
-
-    fn finish(self, answers: Vec<Option<Answer>>) -> Verdicts {
-        let serial: Vec<usize> = self.serial.into_iter().collect();
-        let version = self.input.round;
-        let mut orders = vec![0_u32; answers.len()];
-        for (order, &place) in serial.iter().enumerate() {
-            orders[place] = order as u32;
-        }
-        let committed = |place: usize| Outcome::Committed { version, order: orders[place] };
-        let mut pending = Vec::new();
-        let outcomes = answers
-            .into_iter()
-            .enumerate()
-            .map(|(place, answer)| match answer {
-                Some(Answer::Accepted) => committed(place),
-                Some(Answer::SameAs(accepted)) => committed(accepted),
-                Some(Answer::Final(outcome)) => outcome,
-                Some(Answer::Pending(outcome)) => {
-                    pending.push(place);
-                    outcome
-                }
-                None => unreachable!("every place of the batch was judged"),
-            })
-            .collect();
-        Verdicts { outcomes, accepted: self.merged.admitted, serial, pending }
     }
 }
 
