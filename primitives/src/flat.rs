@@ -25,6 +25,10 @@ pub(crate) const NONE: u32 = u32::MAX;
 
 /// How many places a group has.
 const PLACES: usize = 8;
+/// From how many keys on they do not stay in cache.
+const WORTH_IT: usize = 1 << 14;
+/// How many keys are looked for at once.
+const TOGETHER: usize = 32;
 const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
@@ -134,15 +138,17 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
     /// The number of a key, or where it would stand.
     #[inline]
     fn find(&self, key: &K) -> Result<u32, Vacancy> {
-        let hash = self.hasher.hash_one(key);
+        self.find_hashed(self.hasher.hash_one(key), key)
+    }
+
+    #[inline]
+    fn find_hashed(&self, hash: u64, key: &K) -> Result<u32, Vacancy> {
         let tags = tag_of(hash) * EACH_BYTE;
         let mut group = hash as usize;
         loop {
             group &= self.mask;
             let bytes = self.groups[group];
-            // The high bit of each byte that equals the tag, and perhaps of one above it that has another.
-            let differ = bytes ^ tags;
-            let equal = differ.wrapping_sub(EACH_BYTE) & !differ & HIGH_BITS;
+            let equal = equal_bytes(bytes, tags);
             if equal != 0
                 && let Some(number) = self.find_among(group, equal, key)
             {
@@ -168,6 +174,59 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
         None
     }
 
+    /// Calls `each` with the numbers of the keys, one after the other. Those that are not there are added with the value of `new`.
+    pub(crate) fn numbers_of(&mut self, keys: &[K], new: impl Fn() -> V, mut each: impl FnMut(u32))
+    where
+        K: Copy,
+    {
+        if keys.len() < WORTH_IT {
+            self.reserve(keys.len());
+            keys.iter().for_each(|key| each(self.number_of(*key, &new).0));
+        } else {
+            self.numbers_together(keys, new, each);
+        }
+    }
+
+    /// Several are looked for at once, step by step, so that the memory of all of them is asked for before that of the first is needed.
+    fn numbers_together(&mut self, keys: &[K], new: impl Fn() -> V, mut each: impl FnMut(u32))
+    where
+        K: Copy,
+    {
+        for keys in keys.chunks(TOGETHER) {
+            self.reserve(keys.len());
+            let mut found = [(0, NONE); TOGETHER];
+            for ((hash, _), key) in found.iter_mut().zip(keys) {
+                *hash = self.hasher.hash_one(key);
+            }
+            for (hash, number) in &mut found[..keys.len()] {
+                let group = *hash as usize & self.mask;
+                let equal = equal_bytes(self.groups[group], tag_of(*hash) * EACH_BYTE);
+                let place = equal.trailing_zeros() as usize / 8;
+                *number = if equal == 0 { NONE } else { self.numbers[group * PLACES + place] };
+            }
+            for ((_, number), key) in found.iter_mut().zip(keys) {
+                let known = self.entries.get(*number as usize);
+                *number = if known.is_some_and(|(known, _)| known == key) { *number } else { NONE };
+            }
+            for ((hash, number), key) in found.into_iter().zip(keys) {
+                each(if number == NONE { self.number_or_add(hash, *key, &new) } else { number });
+            }
+        }
+    }
+
+    /// There must be room for it.
+    fn number_or_add(&mut self, hash: u64, key: K, new: impl FnOnce() -> V) -> u32 {
+        self.find_hashed(hash, &key).unwrap_or_else(|vacancy| self.add(vacancy, key, new()))
+    }
+
+    #[inline]
+    fn add(&mut self, vacancy: Vacancy, key: K, value: V) -> u32 {
+        let number = self.entries.len() as u32;
+        self.entries.push((key, value));
+        self.fill(vacancy, number);
+        number
+    }
+
     /// The number of a key; `None` if it is not there.
     #[inline]
     pub(crate) fn number(&self, key: &K) -> Option<u32> {
@@ -186,12 +245,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
     pub(crate) fn number_of(&mut self, key: K, new: impl FnOnce() -> V) -> (u32, Option<K>) {
         match self.find(&key) {
             Ok(number) => (number, Some(key)),
-            Err(vacancy) => {
-                let number = self.entries.len() as u32;
-                self.entries.push((key, new()));
-                self.fill(vacancy, number);
-                (number, None)
-            }
+            Err(vacancy) => (self.add(vacancy, key, new()), None),
         }
     }
 }
@@ -219,6 +273,13 @@ impl Vacancy {
 #[inline]
 fn tag_of(hash: u64) -> u64 {
     hash >> 56 | 0x80
+}
+
+/// The high bit of each byte that equals the tag, and perhaps of one above it that has another.
+#[inline]
+fn equal_bytes(bytes: u64, tags: u64) -> u64 {
+    let differ = bytes ^ tags;
+    differ.wrapping_sub(EACH_BYTE) & !differ & HIGH_BITS
 }
 
 /// How many groups so many entries need: a power of two, of whose places at most half are taken.
@@ -252,6 +313,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Put(u16, u32),
+        Together(Vec<u16>),
         Clear,
         Drain,
         Shrink(usize),
@@ -260,6 +322,7 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             60 => (0u16..90, any::<u32>()).prop_map(|(key, value)| Step::Put(key, value)),
+            4 => prop::collection::vec(0u16..90, 0..2 * TOGETHER).prop_map(Step::Together),
             1 => Just(Step::Clear),
             1 => Just(Step::Drain),
             2 => (0usize..100).prop_map(Step::Shrink),
@@ -271,8 +334,19 @@ mod tests {
         let mut model = HashMap::new();
         let mut order = Vec::new();
         for step in steps {
-            match *step {
-                Step::Put(key, value) => {
+            match step {
+                Step::Together(keys) => {
+                    let mut numbers = Vec::new();
+                    map.numbers_together(keys, || 7, |number| numbers.push(number));
+                    for (key, number) in keys.iter().zip(numbers) {
+                        model.entry(*key).or_insert_with(|| {
+                            order.push(*key);
+                            7
+                        });
+                        prop_assert_eq!(order[number as usize], *key);
+                    }
+                }
+                &Step::Put(key, value) => {
                     map.reserve(1);
                     let (number, known) = map.number_of(key, || value);
                     prop_assert_eq!(known.is_some(), model.contains_key(&key));
@@ -293,7 +367,7 @@ mod tests {
                     prop_assert_eq!(map.drain().collect::<Vec<_>>(), all);
                     model.clear();
                 }
-                Step::Shrink(entries) => map.shrink_to(entries),
+                Step::Shrink(entries) => map.shrink_to(*entries),
             }
             prop_assert_eq!(map.len(), model.len());
             for key in 0..90 {

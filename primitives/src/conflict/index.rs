@@ -47,6 +47,21 @@ pub struct ConflictIndex<K, M, S = foldhash::fast::RandomState> {
     to_read: Vec<u32>,
 }
 
+/// The number of a key in one [`ConflictIndex`], until that is cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyNumber(u32);
+
+/// A [`Footprint`] whose keys were [numbered](ConflictIndex::number) before.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbered<'a, K, M> {
+    /// The keys that are read.
+    pub reads: &'a [KeyNumber],
+    /// The prefixes that are read.
+    pub under: &'a [K],
+    /// The keys that are written, each once.
+    pub writes: &'a [(KeyNumber, Mode<M>)],
+}
+
 /// What the accepted did at one key: who did it first, by place in `accepted`, or [`NONE`].
 #[derive(Clone, Copy, Debug)]
 struct Touched<M> {
@@ -169,13 +184,103 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
         Ok(position)
     }
 
-    /// Forgets the last candidate, if it was not accepted, and makes room for this one.
+    /// Gives numbers to keys, under which they can be named until the index is cleared; they are appended in the order of the keys.
+    ///
+    /// Numbering the keys of many candidates before the first is checked pays where their order is not the one in which they
+    /// lie in memory: what is looked at then is small.
+    pub fn number(&mut self, keys: &[K], numbers: &mut Vec<KeyNumber>) {
+        self.forget_candidate();
+        self.touched.numbers_of(keys, || Touched::NOT, |number| numbers.push(KeyNumber(number)));
+        self.settled = self.touched.len();
+    }
+
+    /// Looks at what is known of keys, and says nothing: done for those of several candidates before the first of them is checked, it brings
+    /// their memory into the cache together, not one after the other.
+    ///
+    /// # Panics
+    /// As [`check_numbered`](Self::check_numbered).
     #[inline]
-    fn begin(&mut self, candidate: Footprint<'_, K, M>) {
+    pub fn look_ahead(&self, keys: impl Iterator<Item = KeyNumber>) {
+        let known = |number: KeyNumber| self.touched.value(number.0).written;
+        std::hint::black_box(keys.fold(0, |all, number| all ^ known(number)));
+    }
+
+    /// As [`check`](Self::check), of keys that have numbers. An accepted one is recorded by [`admit_numbered`](Self::admit_numbered).
+    ///
+    /// # Errors
+    /// The first [`Clash`]: writes before keys that are read, and those before prefixes.
+    ///
+    /// # Panics
+    /// A number that this index did not give since it was cleared may be out of its range.
+    #[inline]
+    pub fn check_numbered(&mut self, candidate: Numbered<'_, K, M>) -> Result<Position, Clash<K>> {
+        self.forget_candidate();
+        let mut writes_read = false;
+        for (number, mode) in candidate.writes {
+            let touched = self.touched.value(number.0);
+            if touched.written != NONE && !touched.mode.goes_with(mode) {
+                return Err(self.clash(touched.written, *number, Rule::WriteWrite));
+            }
+            writes_read |= touched.read != NONE;
+        }
+        let writer = |number: &&KeyNumber| self.touched.value(number.0).written;
+        let read = candidate.reads.iter().find(|number| writer(number) != NONE);
+        let of_key = read.map(|number| self.clash(writer(&number), *number, Rule::ReadWrite));
+        let Some(clash) = of_key.or_else(|| self.clash_under(candidate.under)) else {
+            return Ok(Position::Back);
+        };
+        let key = |write: &(KeyNumber, Mode<M>)| self.touched.entry(write.0.0).0;
+        if writes_read || self.is_any_under_read(candidate.writes.iter().map(key)) {
+            return Err(clash);
+        }
+        Ok(Position::Front)
+    }
+
+    fn clash(&self, with: u32, key: KeyNumber, rule: Rule) -> Clash<K> {
+        Clash { with: self.accepted[with as usize], key: self.touched.entry(key.0).0, rule }
+    }
+
+    /// The first prefix under which an accepted one writes.
+    fn clash_under(&mut self, prefixes: &[K]) -> Option<Clash<K>> {
+        let mut written = |prefix: &K| Some(self.written_under(prefix)).filter(|it| *it != NONE);
+        let (writer, prefix) = prefixes.iter().find_map(|it| Some((written(it)?, it)))?;
+        let with = self.accepted[writer as usize];
+        Some(Clash { with, key: *prefix, rule: Rule::ReadWrite })
+    }
+
+    /// As [`admit`](Self::admit), of keys that have numbers.
+    ///
+    /// # Panics
+    /// As [`check_numbered`](Self::check_numbered).
+    #[inline]
+    pub fn admit_numbered(&mut self, who: usize, accepted: Numbered<'_, K, M>) {
+        self.forget_candidate();
+        let place = self.accepted.len() as u32;
+        self.accepted.push(who);
+        for &(number, mode) in accepted.writes {
+            self.write_first(number.0, mode, place);
+        }
+        for number in accepted.reads {
+            self.touched.value_mut(number.0).read.set_first(place);
+        }
+        for prefix in accepted.under {
+            self.prefix_mut(*prefix).read.set_first(place);
+        }
+    }
+
+    /// Forgets the last candidate, if it was not accepted.
+    #[inline]
+    fn forget_candidate(&mut self) {
         if self.settled < self.touched.len() {
             self.touched.values_from(self.settled).for_each(|touched| *touched = Touched::NOT);
             self.settled = self.touched.len();
         }
+    }
+
+    /// Forgets the last candidate, if it was not accepted, and makes room for this one.
+    #[inline]
+    fn begin(&mut self, candidate: Footprint<'_, K, M>) {
+        self.forget_candidate();
         self.to_write.clear();
         self.to_read.clear();
         self.touched.reserve(candidate.writes.len() + candidate.reads.len());
@@ -199,7 +304,10 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
         }
         match self.first_read_of_written(candidate.reads, place) {
             None => Ok(Position::Back),
-            Some((key, writer)) if writes_read || self.writes_under_read(candidate.writes) => {
+            Some((key, writer))
+                if writes_read
+                    || self.is_any_under_read(candidate.writes.iter().map(|write| write.key)) =>
+            {
                 Err(Clash { with: self.accepted[writer as usize], key, rule: Rule::ReadWrite })
             }
             Some(_) => Ok(Position::Front),
@@ -251,13 +359,11 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
         self.prefixes.get(prefix).map_or(NONE, |prefix| prefix.written)
     }
 
-    /// Whether an accepted proposal reads a prefix of what the candidate writes.
-    fn writes_under_read(&self, writes: &[Write<K, M>]) -> bool {
+    /// Whether an accepted proposal reads a prefix of one of these keys.
+    fn is_any_under_read(&self, mut keys: impl Iterator<Item = K>) -> bool {
         let is_read = |prefix: K| self.prefixes.get(&prefix).is_some_and(|it| it.read != NONE);
-        let under_read = |write: &Write<K, M>| {
-            iter::successors(Some(write.key), |key| key.parent()).any(is_read)
-        };
-        self.prefixes.len() > 0 && writes.iter().any(under_read)
+        self.prefixes.len() > 0
+            && keys.any(|key| iter::successors(Some(key), |key| key.parent()).any(is_read))
     }
 
     /// Tells the prefixes of what was written that it was.
@@ -288,20 +394,27 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
         self.prefixes.value_mut(number)
     }
 
+    /// Records that a key is written, if it was not.
+    #[inline]
+    fn write_first(&mut self, number: u32, mode: Mode<M>, place: u32) {
+        let touched = self.touched.value_mut(number);
+        if touched.written == NONE {
+            (touched.written, touched.mode) = (place, mode);
+            if (number as usize) < self.told {
+                self.written_since.push(number);
+            }
+        }
+    }
+
     /// Records the candidate.
     #[inline]
     fn record(&mut self, who: usize, accepted: Footprint<'_, K, M>) {
         let place = self.accepted.len() as u32;
         self.accepted.push(who);
         self.settled = self.touched.len();
-        for &(number, mode) in &self.to_write {
-            let touched = self.touched.value_mut(number);
-            if touched.written == NONE {
-                (touched.written, touched.mode) = (place, mode);
-                if (number as usize) < self.told {
-                    self.written_since.push(number);
-                }
-            }
+        for at in 0..self.to_write.len() {
+            let (number, mode) = self.to_write[at];
+            self.write_first(number, mode, place);
         }
         for &number in &self.to_read {
             self.touched.value_mut(number).read.set_first(place);

@@ -124,6 +124,45 @@ proptest! {
         }
     }
 
+    /// Some by number, some by key, in one index.
+    #[test]
+    fn numbered_keys_change_nothing(
+        batch in prop::collection::vec((proposal(), any::<bool>()), 0..10)
+    ) {
+        let (mut plain, mut mixed) = (ConflictIndex::new(), ConflictIndex::new());
+        let sorted = |owned: &Owned| {
+            let (keys, under) = owned.reads.iter().partition(|read| read.as_key().is_some());
+            let (keys, under): (Vec<_>, Vec<_>) = (keys, under);
+            Owned { reads: [keys, under].concat(), writes: owned.writes.clone() }
+        };
+        let number = |(owned, _): &(Owned, bool)| {
+            let mut number = |keys: Vec<_>| {
+                let mut numbers = Vec::new();
+                mixed.number(&keys, &mut numbers);
+                numbers
+            };
+            let reads = number(owned.reads.iter().filter_map(Read::as_key).copied().collect());
+            let writes = number(owned.writes.iter().map(|write| write.key).collect());
+            let modes = owned.writes.iter().map(|write| write.mode);
+            (reads, writes.into_iter().zip(modes).collect())
+        };
+        let numbers: Vec<(Vec<_>, Vec<_>)> = batch.iter().map(number).collect();
+        for (who, ((owned, is_numbered), (reads, writes))) in batch.iter().zip(&numbers).enumerate() {
+            let owned = sorted(owned);
+            let prefixes = owned.reads.iter().filter(|read| read.as_key().is_none());
+            let under: Vec<_> = prefixes.map(|read| *read.key()).collect();
+            let candidate = Numbered { reads, under: &under, writes };
+            let found = match is_numbered {
+                true => mixed.check_numbered(candidate),
+                false => mixed.try_admit(who, owned.footprint()),
+            };
+            if *is_numbered && found.is_ok() {
+                mixed.admit_numbered(who, candidate);
+            }
+            prop_assert_eq!(plain.try_admit(who, owned.footprint()), found);
+        }
+    }
+
     /// Runs the accepted one after the other and checks that nobody reads what another wrote before.
     #[test]
     fn the_serial_order_explains_every_read(batch in prop::collection::vec(proposal(), 0..10)) {

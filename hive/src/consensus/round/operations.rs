@@ -83,8 +83,8 @@ impl<'a> Operations<'a> {
         Winner::Accepted { agent: proposal.agent.clone(), id: proposal.id.clone() }
     }
 
-    pub(super) fn admit(&mut self, place: usize) {
-        self.admitted.push(place);
+    /// Merges those of a proposal that stand.
+    pub(super) fn merge(&mut self, place: usize) {
         for (key, op) in &self.batch[place].writes {
             if let Some(delta) = op.delta() {
                 let merged = self.deltas.submit(key.as_str(), &delta);

@@ -2,10 +2,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use queenright_primitives::Version;
-use queenright_primitives::proposal::Mode;
+use queenright_primitives::proposal::{Mode, Read};
 use queenright_primitives::schedule::Class;
 
 use super::*;
+use crate::key::Key;
+use crate::op::Op;
+use crate::outcome::Fence;
 use crate::proposal::{Hint, Precondition};
 use crate::state::{BASE_AGENT, Snapshot};
 use crate::value::Value;

@@ -325,9 +325,12 @@ fn winner(proposal: &Proposal) -> Winner {
     Winner::Accepted { agent: proposal.agent.clone(), id: proposal.id.clone() }
 }
 
+/// Keys before prefixes.
 fn all_reads(proposal: &Proposal) -> Vec<Read<Key>> {
     let preconditions = proposal.preconditions.iter().map(|p| Read::Key(p.key().clone()));
-    proposal.reads.iter().cloned().chain(preconditions).collect()
+    let mut reads: Vec<_> = proposal.reads.iter().cloned().chain(preconditions).collect();
+    reads.sort_by_key(|read| matches!(read, Read::Under(_)));
+    reads
 }
 
 fn writes_in(proposal: &Proposal, read: &Read<Key>) -> bool {

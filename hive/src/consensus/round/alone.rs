@@ -1,0 +1,267 @@
+//! What can be said of each proposal alone: rules 1 to 5, for which the others of its round do not matter.
+
+use foldhash::fast::RandomState;
+use queenright_primitives::proposal::Read;
+
+use super::footprints::{Footprints, Gathered};
+use super::{RoundInput, Set};
+use crate::consensus::Ballot;
+use crate::digest::digest;
+use crate::key::Key;
+use crate::op::Op;
+use crate::outcome::{Fence, Outcome, Rule, Winner};
+use crate::proposal::Proposal;
+use crate::state::State;
+
+/// What is known of a proposal before it is held against others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It was answered in an earlier round, or is too old to tell.
+    Answered,
+    /// It is refused whatever the others do.
+    Refused,
+    /// Nothing is against it.
+    Stands,
+}
+
+/// Says of each of a batch what can be said alone. Outcomes are written for those that do not stand; footprints are those of
+/// those that do.
+pub(super) fn judge<'a>(
+    state: &'a State,
+    batch: &'a [Proposal],
+    input: &'a RoundInput,
+    outcomes: &mut [Outcome],
+) -> (Vec<Standing>, Footprints<'a>) {
+    let mut gathered = Gathered::with_room_for(batch);
+    let alone = Alone { state, input };
+    let judged = batch.iter().zip(may_be_stale(state, batch)).zip(outcomes);
+    let standing = |((proposal, may_be_stale), outcome): ((&'a Proposal, bool), &mut Outcome)| {
+        let standing = match alone.answered_before(proposal) {
+            Some(answer) => {
+                *outcome = answer;
+                Standing::Answered
+            }
+            None => match alone.stands(proposal, may_be_stale) {
+                Ok(()) => Standing::Stands,
+                Err(refusal) => {
+                    *outcome = refusal;
+                    Standing::Refused
+                }
+            },
+        };
+        gathered.push((standing == Standing::Stands).then_some(proposal));
+        standing
+    };
+    let standings = judged.map(standing).collect();
+    (standings, gathered.into())
+}
+
+/// Of which proposals something they read may have changed since their base: of nearly all it can be said at once that nothing has. The
+/// keys of all of them are looked up together.
+fn may_be_stale(state: &State, batch: &[Proposal]) -> Vec<bool> {
+    let mut may_be_stale = vec![false; batch.len()];
+    let (mut keys, mut readers) = (Vec::new(), Vec::new());
+    for (place, proposal) in batch.iter().enumerate().filter(|(_, it)| it.base != state.version) {
+        for read in &proposal.reads {
+            match read {
+                Read::Key(key) => {
+                    keys.push(key);
+                    readers.push(place);
+                }
+                Read::Under(_) => may_be_stale[place] = true,
+            }
+        }
+    }
+    for (entry, place) in state.entries.get_many(&keys).into_iter().zip(readers) {
+        // What is not there may have been removed since.
+        may_be_stale[place] |= entry.is_none_or(|entry| entry.version > batch[place].base);
+    }
+    may_be_stale
+}
+
+struct Alone<'a> {
+    state: &'a State,
+    input: &'a RoundInput,
+}
+
+impl Alone<'_> {
+    /// Rule 1: an intent is answered once, whatever is sent again.
+    fn answered_before(&self, proposal: &Proposal) -> Option<Outcome> {
+        match self.input.decided.get(&proposal.id) {
+            Some(known) => known.committed.clone().or_else(|| {
+                let (bytes, outcome) = known.attempts.get(&proposal.attempt)?;
+                let reason =
+                    "this attempt was answered before with other content: count the attempt up";
+                Some(match *bytes == digest(proposal) {
+                    true => outcome.clone(),
+                    false => Outcome::Invalid { reason: reason.to_owned() },
+                })
+            }),
+            // It may have been committed and forgotten, so that nothing may be guessed.
+            None if proposal.born < self.state.horizon => {
+                Some(Outcome::TooOld { horizon: self.state.horizon })
+            }
+            None => None,
+        }
+    }
+
+    /// Rules 2 to 5.
+    fn stands(&self, proposal: &Proposal, may_be_stale: bool) -> Result<(), Outcome> {
+        self.well_formed(proposal)?;
+        self.is_agreed_to(proposal)?;
+        self.is_wanted(proposal)?;
+        self.is_allowed(proposal)?;
+        self.is_small_enough(proposal)?;
+        self.is_not_fenced_out(proposal)?;
+        self.reads_are_fresh(proposal, may_be_stale)?;
+        self.preconditions_hold(proposal)
+    }
+
+    fn well_formed(&self, proposal: &Proposal) -> Result<(), Outcome> {
+        let invalid = |reason| Err(Outcome::Invalid { reason });
+        if proposal.base > self.state.version || proposal.born > proposal.base {
+            return invalid(format!(
+                "born at version {}, based on {}, but the current version is {}: \
+                 take a snapshot and compute from it",
+                proposal.born, proposal.base, self.state.version
+            ));
+        }
+        match written_twice(&proposal.writes) {
+            Some(key) => invalid(format!("it writes {key} twice: one operation per key")),
+            None => Ok(()),
+        }
+    }
+
+    /// Only what its ballot has passed is judged at all.
+    fn is_agreed_to(&self, proposal: &Proposal) -> Result<(), Outcome> {
+        let Some(rule) = &proposal.quorum else { return Ok(()) };
+        let ballot = self.input.ballots.get(&(proposal.id.clone(), proposal.attempt));
+        let bound = ballot.filter(|ballot| ballot.content == digest(proposal));
+        let tally = match bound {
+            Some(ballot) => rule.count(ballot),
+            None => rule.count(&Ballot::default()),
+        };
+        if tally.is_passed() { Ok(()) } else { Err(Outcome::Rejected { tally }) }
+    }
+
+    /// Rule 2: time and will.
+    fn is_wanted(&self, proposal: &Proposal) -> Result<(), Outcome> {
+        let cancelled = &self.input.cancelled;
+        if proposal.hint.deadline.is_some_and(|deadline| deadline < self.input.now) {
+            Err(Outcome::Expired)
+        } else if !cancelled.is_empty()
+            && cancelled.contains(&(proposal.id.clone(), proposal.attempt))
+        {
+            Err(Outcome::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Rule 2: permission.
+    fn is_allowed(&self, proposal: &Proposal) -> Result<(), Outcome> {
+        let permissions = &self.input.policy.permissions;
+        let keys = || proposal.writes.iter().map(|(key, _)| key);
+        match keys().find(|key| !permissions.may_write(&proposal.agent, key)) {
+            Some(key) => Err(Outcome::Forbidden { key: key.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Rule 2: size.
+    fn is_small_enough(&self, proposal: &Proposal) -> Result<(), Outcome> {
+        let limits = &self.input.policy.limits;
+        let keys = proposal.reads.len() + proposal.preconditions.len() + proposal.writes.len();
+        let mut bytes = proposal.id.as_str().len() + proposal.agent.as_str().len();
+        let mut largest = 0;
+        for (key, op) in &proposal.writes {
+            bytes += key.as_str().len() + op.bytes();
+            largest = largest.max(op.bytes());
+        }
+        for value in proposal.preconditions.iter().filter_map(|p| p.value()) {
+            bytes += value.bytes();
+            largest = largest.max(value.bytes());
+        }
+        let too_much = |what: &str, is, most| {
+            let what = format!("{is} {what}, and at most {most} are allowed: split it");
+            Err(Outcome::LimitReached { what })
+        };
+        if keys > limits.keys {
+            return too_much("keys", keys, limits.keys);
+        }
+        if bytes > limits.bytes {
+            return too_much("bytes", bytes, limits.bytes);
+        }
+        if largest > limits.value {
+            return too_much("bytes in one value", largest, limits.value);
+        }
+        Ok(())
+    }
+
+    /// Rule 3.
+    fn is_not_fenced_out(&self, proposal: &Proposal) -> Result<(), Outcome> {
+        let stale = |fence| Err(Outcome::StaleClaim { fence });
+        match self.input.incarnations.get(&proposal.agent) {
+            Some(&current) if proposal.incarnation < current => {
+                return stale(Fence::Incarnation { current });
+            }
+            _ => {}
+        }
+        let Some(claim) = &proposal.claim else { return Ok(()) };
+        let (key, current) = (claim.key.clone(), self.input.claims.get(&claim.key).copied());
+        if current != Some(claim.token) {
+            return stale(Fence::Token { key, current });
+        }
+        if proposal.base < claim.since {
+            return stale(Fence::Since { key, since: claim.since });
+        }
+        Ok(())
+    }
+
+    /// Rule 4.
+    fn reads_are_fresh(&self, proposal: &Proposal, may_be_stale: bool) -> Result<(), Outcome> {
+        if !proposal.reads.is_empty() && proposal.base < self.state.horizon {
+            return Err(Outcome::TooOld { horizon: self.state.horizon });
+        }
+        if !may_be_stale {
+            return Ok(());
+        }
+        for read in &proposal.reads {
+            if let Some((version, agent)) = self.state.changed_since(read, proposal.base) {
+                let (Read::Key(key) | Read::Under(key)) = read;
+                return Err(Outcome::Conflict {
+                    with: Winner::Stored { agent: agent.clone(), version },
+                    key: key.to_string(),
+                    rule: Rule::StaleRead,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Rule 5.
+    fn preconditions_hold(&self, proposal: &Proposal) -> Result<(), Outcome> {
+        for precondition in &proposal.preconditions {
+            let found = self.state.get(precondition.key().as_str());
+            if !precondition.holds(found) {
+                return Err(Outcome::PreconditionFailed {
+                    expected: precondition.clone(),
+                    found: found.cloned(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key that is written twice.
+fn written_twice(writes: &[(Key, Op)]) -> Option<&Key> {
+    /// Up to here it is quicker to look at each two.
+    const FEW: usize = 16;
+    if writes.len() <= FEW {
+        let is_before = |at: usize| writes[..at].iter().any(|(key, _)| *key == writes[at].0);
+        return (1..writes.len()).find(|at| is_before(*at)).map(|at| &writes[at].0);
+    }
+    let mut keys = Set::with_capacity_and_hasher(writes.len(), RandomState::default());
+    writes.iter().map(|(key, _)| key).find(|key| !keys.insert(*key))
+}
