@@ -269,6 +269,38 @@ fn whose_turn_comes_after_the_last_of_a_round_is_told_so() {
     assert_eq!(names, ["committed", "committed", "committed", "limit", "limit", "committed"]);
 }
 
+/// More than stay in cache, which is judged with a look ahead.
+#[test]
+fn of_very_many_the_first_at_each_key_wins() {
+    let state = base(&[]);
+    const PROPOSALS: u64 = 10_007;
+    let name = |n: u64| format!("k{}", n * n % 1_009);
+    let proposal = |n: u64| {
+        let urgency = n * 7_919 % PROPOSALS;
+        let written = reads(on(&state, &format!("p{n}"), urgency), &["never-written"]);
+        (urgency, writes(written, &[(&name(n), Op::Set(1.into())), (&name(n + 1), Op::Remove)]))
+    };
+    let (urgencies, batch): (Vec<_>, Vec<_>) = (0..PROPOSALS).map(proposal).unzip();
+    let mut turns: Vec<usize> = (0..batch.len()).collect();
+    turns.sort_by_key(|&place| urgencies[place]);
+    let (mut taken, mut accepted) = (BTreeMap::<&Key, usize>::new(), Vec::new());
+    let verdicts = decide(&state, &batch, &input(&state));
+    for place in turns {
+        let keys = batch[place].writes.iter().map(|(key, _)| key);
+        if let Some((key, &first)) = keys.clone().find_map(|key| taken.get_key_value(key)) {
+            let Proposal { agent, id, .. } = &batch[first];
+            let with = Winner::Accepted { agent: agent.clone(), id: id.clone() };
+            let lost = Outcome::Conflict { with, key: key.to_string(), rule: Rule::WriteWrite };
+            assert_eq!(verdicts.outcomes[place], lost);
+        } else if batch[place].writes[0].0 != batch[place].writes[1].0 {
+            accepted.push(place);
+            taken.extend(keys.map(|key| (key, place)));
+        }
+    }
+    assert_eq!(verdicts.accepted, accepted);
+    assert!(accepted.len() > 100, "{}", accepted.len());
+}
+
 #[test]
 fn the_same_attempt_with_other_content_is_invalid_both_times() {
     let state = base(&[]);
