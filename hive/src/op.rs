@@ -90,8 +90,9 @@ impl Op {
         Some(match self {
             Op::Set(_) | Op::Remove => return None,
             Op::Add { by, at_least, at_most } => {
-                let sum = at_least.iter().copied().fold(Sum::of(*by), Sum::at_least);
-                Delta::Sum(at_most.iter().copied().fold(sum, Sum::at_most))
+                let sum = Sum::of(*by);
+                let sum = at_least.map_or(sum, |bound| sum.at_least(bound));
+                Delta::Sum(at_most.map_or(sum, |bound| sum.at_most(bound)))
             }
             Op::Max(value) => Delta::Max(Max(value.clone())),
             Op::Min(value) => Delta::Min(Min(value.clone())),

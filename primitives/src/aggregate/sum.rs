@@ -10,22 +10,13 @@ use super::{Commutative, Conditional};
 /// The worst order for a lower bound applies all decreases first, and of the increases only the bound's own part; for an
 /// upper bound it is the other way round. So increases and decreases are added up apart, and each bound is kept with its own
 /// part. The range of `i64` binds at every moment: increases, or decreases, of more than `u64::MAX` fit nowhere, and are refused.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sum {
     increase: u64,
     decrease: u64,
-    /// Beyond the range. Few sums have any, and many stand in a cache.
-    bounds: Option<Box<Bounds>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Bounds {
     low: Bound,
     high: Bound,
 }
-
-/// What binds every sum.
-static RANGE: Bounds = Bounds { low: Bound::LOWEST, high: Bound::HIGHEST };
 
 /// A bound, and what the part that came with it adds in its direction's favour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,12 +46,11 @@ impl Sum {
     pub fn of(amount: i64) -> Self {
         let (increase, decrease) =
             if amount > 0 { (amount.unsigned_abs(), 0) } else { (0, amount.unsigned_abs()) };
-        Sum { increase, decrease, bounds: None }
+        Sum { increase, decrease, low: Bound::LOWEST, high: Bound::HIGHEST }
     }
 
     /// The same, but once this is added the total must not fall below `stated`.
     #[must_use]
-    #[inline]
     pub fn at_least(mut self, stated: i64) -> Self {
         self.raise_low(Bound { stated, own: self.increase });
         self
@@ -68,27 +58,22 @@ impl Sum {
 
     /// The same, but once this is added the total must not rise above `stated`.
     #[must_use]
-    #[inline]
     pub fn at_most(mut self, stated: i64) -> Self {
         self.sink_high(Bound { stated, own: self.decrease });
         self
     }
 
-    fn bounds(&self) -> &Bounds {
-        self.bounds.as_deref().unwrap_or(&RANGE)
-    }
-
     fn raise_low(&mut self, other: Bound) {
         let tightness = |bound: Bound| (bound.lower_limit(), bound.stated);
-        if tightness(other) > tightness(self.bounds().low) {
-            self.bounds.get_or_insert_with(|| Box::new(RANGE.clone())).low = other;
+        if tightness(other) > tightness(self.low) {
+            self.low = other;
         }
     }
 
     fn sink_high(&mut self, other: Bound) {
         let tightness = |bound: Bound| (bound.upper_limit(), bound.stated);
-        if tightness(other) < tightness(self.bounds().high) {
-            self.bounds.get_or_insert_with(|| Box::new(RANGE.clone())).high = other;
+        if tightness(other) < tightness(self.high) {
+            self.high = other;
         }
     }
 
@@ -96,21 +81,11 @@ impl Sum {
     ///
     /// # Errors
     /// [`OutOfBounds`] when some order of the parts could break a bound.
-    #[inline]
     pub fn apply(&self, start: i64) -> Result<i64, OutOfBounds> {
-        let lowest = start.checked_sub_unsigned(self.decrease);
-        let highest = start.checked_add_unsigned(self.increase);
-        if let (None, Some(lowest), Some(_)) = (&self.bounds, lowest, highest) {
-            return Ok(lowest.wrapping_add_unsigned(self.increase));
-        }
-        self.apply_in_bounds(start)
-    }
-
-    fn apply_in_bounds(&self, start: i64) -> Result<i64, OutOfBounds> {
         let lowest = i128::from(start) - i128::from(self.decrease);
         let highest = i128::from(start) + i128::from(self.increase);
         // What the total is in the worst order, just after the part that states the bound.
-        let Bounds { low, high } = *self.bounds();
+        let (low, high) = (self.low, self.high);
         if lowest < low.lower_limit() {
             let reached = lowest + i128::from(low.own);
             return Err(OutOfBounds { reached, bound: low.stated });
@@ -139,8 +114,11 @@ impl Commutative for Sum {
             return Err(self.overflow(other));
         };
         (self.increase, self.decrease) = (increase, decrease);
-        if let Some(other) = &other.bounds {
+        // Every sum has those of the range already.
+        if other.low != Bound::LOWEST {
             self.raise_low(other.low);
+        }
+        if other.high != Bound::HIGHEST {
             self.sink_high(other.high);
         }
         Ok(())

@@ -47,7 +47,9 @@ proptest! {
     ) {
         let mut sum = Sum::of(0);
         for (by, least, most) in &parts {
-            sum.merge(&bounded(*by, *least, *most)).unwrap();
+            let part = Sum::of(*by);
+            let part = least.map_or(part, |bound| part.at_least(bound));
+            sum.merge(&most.map_or(part, |bound| part.at_most(bound))).unwrap();
         }
         let keeps = |order: &[usize]| {
             let (mut total, mut low, mut high) = (start, i64::MIN, i64::MAX);
@@ -108,15 +110,13 @@ fn a_refused_change_leaves_no_trace() {
     assert_eq!(values.drain().collect::<Vec<_>>(), [(1, Agree("x"))]);
 }
 
-fn bounded(by: i64, low: Option<i64>, high: Option<i64>) -> Sum {
-    let sum = low.into_iter().fold(Sum::of(by), Sum::at_least);
-    high.into_iter().fold(sum, Sum::at_most)
-}
-
 /// One proposal: its precondition's answer, and additions with bounds.
 fn proposal() -> impl Strategy<Value = (bool, Vec<(u8, Sum)>)> {
     let sum = (-4i64..5, prop::option::of(-3i64..1), prop::option::of(0i64..6));
-    let sum = sum.prop_map(|(by, low, high)| bounded(by, low, high));
+    let sum = sum.prop_map(|(by, low, high)| {
+        let sum = low.map_or(Sum::of(by), |low| Sum::of(by).at_least(low));
+        high.map_or(sum, |high| sum.at_most(high))
+    });
     (prop::bool::weighted(0.9), prop::collection::vec((0u8..4, sum), 0..4))
 }
 
@@ -130,9 +130,9 @@ proptest! {
         let mut merging = ConditionalAggregator::new(|key: &u8| bases[usize::from(*key)]);
         let mut accepted: Vec<(u8, Sum)> = Vec::new();
         for (holds, changes) in &batch {
-            let with_this: Vec<_> = accepted.iter().chain(changes).cloned().collect();
+            let with_this: Vec<_> = accepted.iter().chain(changes).copied().collect();
             let stands = |key: u8| {
-                let mut of_key = with_this.iter().filter(|(k, _)| *k == key).map(|(_, sum)| sum.clone());
+                let mut of_key = with_this.iter().filter(|(k, _)| *k == key).map(|(_, sum)| *sum);
                 let Some(first) = of_key.next() else { return true };
                 let merged = of_key.try_fold(first, |mut all, sum| all.merge(&sum).map(|()| all));
                 merged.is_ok_and(|sum| sum.apply(bases[usize::from(key)]).is_ok())
@@ -142,7 +142,7 @@ proptest! {
             let found = merging.submit(changes, || holds.then_some(()).ok_or("it does not hold"));
             prop_assert_eq!(found.is_ok(), expected, "{:?}", found);
             match found {
-                Ok(()) => accepted.extend(changes.iter().cloned()),
+                Ok(()) => accepted.extend(changes),
                 Err(Refused::Precondition(_)) => prop_assert!(!holds),
                 Err(Refused::Repeated { .. }) => prop_assert!(twice),
                 Err(Refused::Change { key, .. }) => prop_assert!(!stands(key) || twice),
@@ -150,7 +150,7 @@ proptest! {
         }
         for (key, merged) in merging.drain() {
             let base = bases[usize::from(key)];
-            let total = accepted.iter().filter(|(k, _)| *k == key).map(|(_, sum)| sum.clone());
+            let total = accepted.iter().filter(|(k, _)| *k == key).map(|(_, sum)| *sum);
             let total = total.map(|sum| sum.apply_alone()).sum::<i64>();
             prop_assert_eq!(merged.apply(base), Ok(base + total));
         }
@@ -247,7 +247,7 @@ fn increases_that_fit_no_start_are_refused() {
     let mut sum = Sum::of(i64::MAX);
     sum.merge(&Sum::of(i64::MAX)).unwrap();
     assert!(sum.apply(i64::MIN).is_ok());
-    let whole = sum.clone();
+    let whole = sum;
     let refused = sum.merge(&Sum::of(2)).unwrap_err();
     assert_eq!((refused.reached, refused.bound), (1 << 63, i64::MAX));
     assert_eq!(sum, whole);
