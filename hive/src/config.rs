@@ -21,6 +21,7 @@ pub struct HiveBuilder {
     pub(crate) window: BatchWindow,
     pub(crate) queue: usize,
     pub(crate) when_full: WhenFull,
+    pub(crate) ballots: usize,
     pub(crate) claims: usize,
     pub(crate) lease: u64,
     pub(crate) max_attempts: u32,
@@ -40,6 +41,7 @@ impl Default for HiveBuilder {
             window: BatchWindow::adaptive(),
             queue: 512,
             when_full: WhenFull::default(),
+            ballots: 1024,
             claims: 65_536,
             lease: 30_000,
             max_attempts: 128,
@@ -99,6 +101,12 @@ impl HiveBuilder {
         self
     }
 
+    /// The most proposals that can be voted on at a time; what more needs a ballot is refused. Default: 1024.
+    pub fn ballots(mut self, most: usize) -> Self {
+        self.ballots = most;
+        self
+    }
+
     /// The most keys that can be claimed or completed at a time. Default: 65,536.
     pub fn claims(mut self, most: usize) -> Self {
         self.claims = most;
@@ -130,7 +138,8 @@ impl HiveBuilder {
     }
 
     /// The clock that deadlines are compared with: any number that never falls. Default: milliseconds since
-    /// the hive was built.
+    /// the hive was built. Nobody waits for another clock: what it decides, such as the end of a ballot, is seen at the next proposal or
+    /// [`drain`](Hive::drain).
     pub fn clock(mut self, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         self.clock = Some(Arc::new(clock));
         self

@@ -8,6 +8,7 @@ use queenright_primitives::Version;
 use queenright_primitives::claim::FencingToken;
 use queenright_primitives::schedule::Class;
 
+use crate::consensus::Tally;
 use crate::id::{AgentId, ProposalId};
 use crate::key::Key;
 use crate::op::{Op, Refusal};
@@ -362,9 +363,10 @@ impl Feed for Outcome {
             Outcome::Forbidden { key } => key.feed(sink),
             Outcome::StaleClaim { fence } => fence.feed(sink),
             Outcome::Rejected { tally } => {
-                [tally.yes, tally.no, tally.needed, tally.of].into_iter().for_each(|count| {
-                    sink.number(count as u64);
-                });
+                let Tally { yes, no, abstained, vetoed, needed, of } = *tally;
+                for count in [yes, no, abstained, u64::from(vetoed), needed, of] {
+                    sink.number(count);
+                }
             }
             Outcome::Expired | Outcome::Cancelled | Outcome::CommitUnknown => {}
         }

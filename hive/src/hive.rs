@@ -12,7 +12,9 @@ use queenright_primitives::snapshot::SnapshotCell;
 use crate::agent::{Agent, AgentError, Intent, Roster, Settled, View};
 use crate::claims::{Claims, Fenced};
 use crate::config::HiveBuilder;
-use crate::consensus::{Core, Intake, Queen, Stop, Submission};
+use crate::consensus::{
+    Ballots, CastVote, Core, Intake, OpenBallot, Queen, Stop, Submission, Tally, VoteError,
+};
 use crate::error::{HiveError, ProposeError, TransactError};
 use crate::id::{AgentId, OWN};
 use crate::log::{MemoryLog, Record};
@@ -20,7 +22,7 @@ use crate::metrics::{Counters, Metrics};
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;
 use crate::state::{BASE_AGENT, Snapshot, State};
-use crate::ticket::{Ticket, Tickets};
+use crate::ticket::{Ticket, Tickets, Votes};
 use crate::value::Value;
 
 /// Who proposes the changes of [`Hive::transact`].
@@ -46,6 +48,7 @@ pub struct Hive {
     log: Arc<Mutex<MemoryLog>>,
     intake: Arc<Intake>,
     claims: Arc<Claims>,
+    ballots: Arc<Mutex<Ballots>>,
     counters: Arc<Counters>,
     stop: Arc<Stop>,
     roster: Mutex<Roster>,
@@ -80,6 +83,8 @@ impl Hive {
         let log = Arc::new(Mutex::new(MemoryLog::keeping(config.keep_rounds)));
         let intake = Arc::new(Intake::bounded(config.queue, config.when_full));
         let started = Instant::now();
+        let is_real_time = config.clock.is_none();
+        let ballots = Arc::<Mutex<Ballots>>::default();
         let clock = config.clock.unwrap_or_else(|| {
             Arc::new(move || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX))
         });
@@ -94,9 +99,12 @@ impl Hive {
             claims: Arc::clone(&claims),
             counters: Arc::clone(&counters),
             intents: Default::default(),
+            is_real_time,
+            ballots: Arc::clone(&ballots),
         };
         let width = (config.window, config.max_batch);
-        let queen = Queen::new(core, Arc::clone(&intake), width, Arc::clone(&stop));
+        let stops = Arc::clone(&stop);
+        let queen = Queen::new(core, Arc::clone(&intake), width, config.ballots, stops);
         let queen = std::thread::Builder::new()
             .name("queenright-queen".to_owned())
             .spawn(move || queen.run())
@@ -107,6 +115,7 @@ impl Hive {
             log,
             intake,
             claims,
+            ballots,
             counters,
             stop,
             roster: Mutex::default(),
@@ -203,6 +212,51 @@ impl Hive {
         let (submission, receiver) = Submission::one(checked(from_outside(proposal)?)?);
         self.intake.try_push(submission).map_err(one_given_back)?;
         Ok(Ticket::new(receiver))
+    }
+
+    /// The proposals that are being voted on, in order of their ids. Who is of the roll may [`vote`](Self::vote).
+    pub fn ballots(&self) -> Vec<OpenBallot> {
+        self.ballots.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Votes on a proposal, and waits until the vote is recorded. Tells how the ballot stands with it.
+    ///
+    /// ```
+    /// use queenright::consensus::{CastVote, QuorumRule, Threshold, Vote};
+    /// use queenright::{Hive, Op, Proposal};
+    ///
+    /// let hive = Hive::builder().build()?;
+    /// let rule = QuorumRule::new(["ada", "bob", "cyd"], Threshold::Majority)?;
+    /// let proposal = Proposal::on(&hive.snapshot(), "ada", "release").write("live", Op::Set(2.into()))?;
+    /// let ticket = hive.propose(proposal.with_quorum(rule))?;
+    ///
+    /// let tally = hive.vote(CastVote::on("release", "bob", Vote::Yes))?;
+    /// assert_eq!((tally.yes, tally.needed), (1, 2));
+    /// hive.vote(CastVote::on("release", "cyd", Vote::Yes))?;
+    /// assert!(ticket.wait().is_committed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`VoteError`] says why the vote does not count.
+    pub fn vote(&self, vote: CastVote) -> Result<Tally, VoteError> {
+        if self.intake.is_queens_thread() {
+            return Err(VoteError::Busy);
+        }
+        let counted = self.cast(vec![vote]).wait();
+        counted.into_iter().next().unwrap_or(Err(VoteError::Closed))
+    }
+
+    /// Casts votes, and does not wait for them to be counted. It waits for room in the queue.
+    pub fn cast(&self, votes: Vec<CastVote>) -> Votes {
+        let count = votes.len();
+        let (submission, receiver) = Submission::votes(votes);
+        // If the hive is closed, the answer says so.
+        drop(match self.intake.is_queens_thread() {
+            true => self.intake.try_push(submission),
+            false => self.intake.push_waiting(submission),
+        });
+        Votes::new(receiver, count)
     }
 
     /// Adds agents. They run when [`run_until_settled`](Self::run_until_settled) is called next.

@@ -94,5 +94,5 @@ pub use queenright_primitives::claim::{FencingToken, StaleClaim};
 pub use queenright_primitives::schedule::Class;
 pub use sets::{ReadSet, WriteSet};
 pub use state::{BASE_AGENT, Entry, Snapshot, State};
-pub use ticket::{Ticket, Tickets};
+pub use ticket::{Ticket, Tickets, Votes};
 pub use value::{Finite, MAX_VALUE_DEPTH, Number, Value};

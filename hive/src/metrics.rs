@@ -19,10 +19,12 @@ pub struct Metrics {
     pub rounds: u64,
     /// Proposals taken from the queue.
     pub taken: u64,
-    /// Answers given, by [`Outcome::name`]. Together with `pending` and those of a round under way they are those `taken`.
+    /// Answers given, by [`Outcome::name`]. Together with `pending`, `voted_on` and those of a round under way they are those `taken`.
     pub outcomes: BTreeMap<&'static str, u64>,
     /// Proposals that lost, and will be judged again in the next round.
     pub pending: usize,
+    /// Proposals that are being voted on.
+    pub voted_on: usize,
     /// How many proposals the next round takes from the queue.
     pub window: usize,
     /// Proposals that were cancelled because the hive was shut down before their turn.
@@ -82,6 +84,16 @@ impl Counters {
             let name = Outcome::Cancelled.name();
             *metrics.outcomes.entry(name).or_default() += proposals as u64;
         });
+    }
+
+    /// Counts a proposal that was refused without a round.
+    pub(crate) fn refused(&self, outcome: &Outcome) {
+        self.with(|metrics| *metrics.outcomes.entry(outcome.name()).or_default() += 1);
+    }
+
+    /// So many proposals are being voted on.
+    pub(crate) fn votes_on(&self, proposals: usize) {
+        self.with(|metrics| metrics.voted_on = proposals);
     }
 
     pub(crate) fn starts_with(&self, window: usize) {

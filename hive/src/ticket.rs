@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use queenright_primitives::notify::{Receiver, WaitError};
 
+use crate::consensus::{Counted, Tally, VoteError};
 use crate::outcome::Outcome;
 
 /// What [`Hive::propose`](crate::Hive::propose) gives: block on it with [`wait`](Ticket::wait), or await it.
@@ -55,6 +56,39 @@ impl<T: Clone> Promise<T> {
         }
         answer
     }
+}
+
+/// What [`Hive::cast`](crate::Hive::cast) gives: how each ballot stands with the vote, or why that does not count, in the order of the votes.
+///
+/// # Cancel safety
+/// Dropping it takes no vote back.
+#[derive(Debug)]
+#[must_use = "a vote may not count: wait for the answer, or drop it explicitly"]
+pub struct Votes(Promise<Counted>, usize);
+
+impl Votes {
+    pub(crate) fn new(receiver: Receiver<Counted>, count: usize) -> Self {
+        Votes(Promise(receiver, None), count)
+    }
+
+    /// Blocks until all are counted.
+    pub fn wait(self) -> Vec<Result<Tally, VoteError>> {
+        let count = self.1;
+        self.0.wait().unwrap_or_else(|| uncounted(count))
+    }
+}
+
+impl Future for Votes {
+    type Output = Vec<Result<Tally, VoteError>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let count = self.1;
+        self.0.poll(context, || uncounted(count))
+    }
+}
+
+fn uncounted(count: usize) -> Counted {
+    vec![Err(VoteError::Closed); count]
 }
 
 impl Ticket {

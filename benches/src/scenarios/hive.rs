@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use queenright::consensus::{RoundInput, decide};
+use queenright::consensus::{CastVote, QuorumRule, RoundInput, Threshold, Vote, decide};
 use queenright::{
     AgentError, FnAgent, Hive, Key, Next, Op, Proposal, Read, Snapshot, State, View, agent,
 };
@@ -63,6 +63,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             name: "parallel_agents",
             what: "one agent of many that reads two keys, computes, and writes one; until all have committed",
             cases: agents,
+        },
+        Scenario {
+            suite: SUITE,
+            name: "quorum",
+            what: "one proposal that needs a majority of a roll, from submission over all votes to its outcome",
+            cases: quorum,
         },
         Scenario {
             suite: SUITE,
@@ -301,6 +307,46 @@ fn transact(_: bool) -> Vec<Case> {
             .limit("thread hand-over", 2.0)
             .contenders(move || vec![ours()]),
     ]
+}
+
+fn quorum(quick: bool) -> Vec<Case> {
+    let rolls: &[u64] = if quick { &[7] } else { &[3, 7, 101] };
+    let case = |&members: &u64| {
+        let case = Case::nanoseconds()
+            .hands_over()
+            .limit("thread hand-over", 2.0)
+            .axis("roll", members)
+            .contenders(move || {
+                vec![Contender::made("queenright ballot", Side::Ours, move || voting(members))]
+            });
+        if members == 7 { case.goal(Goal::Below(Figure::P50, 10_000.0)) } else { case }
+    };
+    rolls.iter().map(case).collect()
+}
+
+fn voting(members: u64) -> impl FnMut(&mut Sampler<'_>) {
+    let hive = Hive::builder().keep_rounds(16).build().expect("a thread can be started");
+    let roll: Vec<String> = (0..members).map(|member| format!("member-{member}")).collect();
+    let rule = QuorumRule::new(&roll, Threshold::Majority).expect("there are members");
+    let rule = Arc::new(rule);
+    let mut number = 0_u64;
+    move |sampler| {
+        let prepare = || {
+            number += 1;
+            let id = format!("p{number}");
+            let votes = roll.iter().map(|member| CastVote::on(id.as_str(), member, Vote::Yes));
+            let votes: Vec<_> = votes.collect();
+            let proposal = Proposal::on(&hive.snapshot(), "agent", id);
+            let proposal = proposal.write("key", Op::add(1)).expect("a plain path");
+            (proposal.with_quorum(Arc::clone(&rule)), votes)
+        };
+        sampler.each_with(prepare, |(proposal, votes)| {
+            let ticket = hive.propose(proposal).expect("the hive is open");
+            let counted = hive.cast(votes);
+            assert!(ticket.wait().is_committed());
+            counted
+        });
+    }
 }
 
 /// Keeps a core busy for a time, as reading a model or a file would.

@@ -8,8 +8,12 @@ use queenright_primitives::notify::{self, Receiver, Sender};
 use queenright_primitives::panics::quietly;
 use queenright_primitives::schedule::{Class, LaneChannel, PushError};
 
+use super::quorum::{CastVote, Tally, VoteError};
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;
+
+/// What became of votes: how the ballot stands with it, or why it does not count.
+pub(crate) type Counted = Vec<Result<Tally, VoteError>>;
 
 /// What is on its way to the queen.
 pub(crate) enum Submission {
@@ -19,6 +23,8 @@ pub(crate) enum Submission {
     Many(Vec<Proposal>, Sender<Vec<Outcome>>),
     /// Proposals that make a round of their own.
     Round(Vec<Proposal>, Sender<Vec<Outcome>>),
+    /// Votes on open ballots.
+    Votes(Vec<CastVote>, Sender<Counted>),
     /// Nothing but the wish to know when everything before it is answered.
     Mark(Sender<()>),
 }
@@ -39,12 +45,17 @@ impl Submission {
         (Submission::Round(batch, sender), receiver)
     }
 
+    pub(crate) fn votes(votes: Vec<CastVote>) -> (Self, Receiver<Counted>) {
+        let (sender, receiver) = notify::oneshot();
+        (Submission::Votes(votes, sender), receiver)
+    }
+
     /// What is proposed.
     fn proposals(&self) -> &[Proposal] {
         match self {
             Submission::One(proposal, _) => std::slice::from_ref(proposal),
             Submission::Many(proposals, _) | Submission::Round(proposals, _) => proposals,
-            Submission::Mark(_) => &[],
+            Submission::Votes(..) | Submission::Mark(_) => &[],
         }
     }
 
@@ -52,7 +63,7 @@ impl Submission {
         match self {
             Submission::One(proposal, _) => vec![*proposal],
             Submission::Many(proposals, _) | Submission::Round(proposals, _) => proposals,
-            Submission::Mark(_) => Vec::new(),
+            Submission::Votes(..) | Submission::Mark(_) => Vec::new(),
         }
     }
 
@@ -149,6 +160,16 @@ impl Intake {
     /// Takes up to `most` submissions, at least one; none once the intake is closed and empty.
     pub(crate) fn take(&self, out: &mut Vec<Submission>, most: usize) -> usize {
         self.lanes.pop_many(out, most)
+    }
+
+    /// As [`take`](Self::take); `None` if nothing came for so long.
+    pub(crate) fn take_within(
+        &self,
+        out: &mut Vec<Submission>,
+        most: usize,
+        time: Duration,
+    ) -> Option<usize> {
+        self.lanes.pop_many_timeout(out, most, time)
     }
 
     /// Takes up to `most` submissions, or none.

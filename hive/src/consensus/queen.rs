@@ -1,20 +1,21 @@
 //! The queen: takes proposals in, decides rounds, publishes versions, answers.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use queenright_primitives::Version;
 use queenright_primitives::notify::Sender;
 use queenright_primitives::panics::quietly;
 use queenright_primitives::snapshot::SnapshotCell;
 
-use super::intake::{Intake, Submission, tell};
+use super::ballots::{Attempt, Ballots};
+use super::intake::{Counted, Intake, Submission, tell};
 use super::intents::Intents;
+use super::quorum::{Ballot, CastVote, VoteError};
 use super::round::{RoundInput, RoundPolicy, Verdicts, apply, decide};
 use super::window::{BatchWindow, Window};
 use crate::claims::Claims;
-use crate::id::ProposalId;
 use crate::log::{MemoryLog, Record};
 use crate::metrics::Counters;
 use crate::outcome::Outcome;
@@ -31,37 +32,65 @@ pub(crate) struct Core {
     pub(crate) policy: RoundPolicy,
     pub(crate) seed: u64,
     pub(crate) clock: Clock,
+    /// Whether that counts milliseconds, so that one can wait until it shows a time.
+    pub(crate) is_real_time: bool,
     pub(crate) claims: Arc<Claims>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) intents: Intents,
+    pub(crate) ballots: Arc<Mutex<Ballots>>,
+}
+
+/// What a round comes to before anything is judged in it.
+#[derive(Default)]
+struct Votes {
+    now: u64,
+    opened: Vec<Arc<Proposal>>,
+    counted: Vec<CastVote>,
+    decided: BTreeMap<Attempt, Ballot>,
 }
 
 impl Core {
+    /// What a round of this batch depends on, but for votes and cancellations.
+    fn input(&self, state: &State, batch: &[Proposal], now: u64) -> RoundInput {
+        let mut input = RoundInput {
+            now,
+            seed: self.seed,
+            policy: self.policy.clone(),
+            decided: self.intents.of(batch),
+            ..RoundInput::new(state.version().next())
+        };
+        self.claims.tell(batch, &mut input);
+        input
+    }
+
+    /// Whether nothing but a ballot decides about a proposal now.
+    fn waits_for_votes(&self, proposal: &Proposal, now: u64) -> bool {
+        let state = self.cell.load();
+        let alone = std::slice::from_ref(proposal);
+        let verdicts = decide(&state, alone, &self.input(&state, alone, now));
+        matches!(verdicts.outcomes.first(), Some(Outcome::Rejected { .. }))
+    }
+
     /// Decides one round and publishes it. A version becomes readable only after its record is in the log.
     fn round(
         &mut self,
         batch: Vec<Proposal>,
-        cancelled: BTreeSet<(ProposalId, u32)>,
+        cancelled: BTreeSet<Attempt>,
+        votes: Votes,
     ) -> Arc<Record> {
         let state = self.cell.load();
-        let round = state.version().next();
-        self.claims.begin(round);
-        let mut input = RoundInput {
-            now: (self.clock)(),
-            seed: self.seed,
-            policy: self.policy.clone(),
-            decided: self.intents.of(&batch),
-            cancelled,
-            ..RoundInput::new(round)
-        };
-        self.claims.tell(&batch, &mut input);
+        self.claims.begin(state.version().next());
+        let mut input = self.input(&state, &batch, votes.now);
+        input.cancelled = cancelled;
+        input.ballots = votes.decided;
         let verdicts = decide(&state, &batch, &input);
         let next = apply(&state, &batch, &input, &verdicts);
         self.intents.remember(&input, &batch, &verdicts, next.horizon);
         let log = || self.log.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody else appends. It is hashed while others may read the log.
         let head = log().head();
-        let record = Arc::new(Record::new(head, input, batch, verdicts));
+        let votes = (votes.opened, votes.counted);
+        let record = Arc::new(Record::new(head, input, votes, batch, verdicts));
         log().append(Arc::clone(&record));
         let published = self.cell.compare_and_commit(state.version(), next);
         assert!(published.is_ok(), "the queen alone publishes versions: {published:?}");
@@ -109,6 +138,11 @@ pub(crate) struct Queen {
     /// What lost in the last round and is judged again in the next.
     pending: Vec<(Proposal, Owed)>,
     groups: Vec<Option<Group>>,
+    /// What is voted on, with everything that came under that name meanwhile.
+    waiting: BTreeMap<Attempt, Vec<(Proposal, Owed)>>,
+    most_ballots: usize,
+    /// The ballots of those that are judged once more.
+    passed: BTreeMap<Attempt, Ballot>,
     /// Marks that wait for those that were pending when they came: until the round after this version at most.
     marks: Vec<(Version, Sender<()>)>,
 }
@@ -118,7 +152,10 @@ pub(crate) struct Queen {
 struct Batch {
     proposals: Vec<Proposal>,
     owed: Vec<Owed>,
+    votes: Vec<(Vec<CastVote>, Sender<Counted>)>,
     marks: Vec<Sender<()>>,
+    /// What is refused without a round.
+    refused: Vec<(Owed, Outcome)>,
 }
 
 impl Queen {
@@ -126,6 +163,7 @@ impl Queen {
         core: Core,
         intake: Arc<Intake>,
         (rule, max_batch): (BatchWindow, usize),
+        most_ballots: usize,
         stop: Arc<Stop>,
     ) -> Self {
         let window = Window::new(rule, max_batch);
@@ -138,6 +176,9 @@ impl Queen {
             taken: None,
             pending: Vec::new(),
             groups: Vec::new(),
+            waiting: BTreeMap::new(),
+            most_ballots,
+            passed: BTreeMap::new(),
             marks: Vec::new(),
         }
     }
@@ -155,6 +196,7 @@ impl Queen {
                 self.decide(batch);
             }
         }
+        self.cancel_ballots();
     }
 
     /// What the next round decides; `None` if there will never be anything again.
@@ -166,14 +208,22 @@ impl Queen {
         }
         let mut came = Vec::new();
         loop {
-            let waits = batch.proposals.is_empty() && batch.marks.is_empty();
+            let waits = batch.is_empty();
             let next = match self.taken.take() {
                 Some(next) => next,
                 // One at a time: what is left in the intake is in order of its class, and counts as queued.
                 None => {
                     let is_full = batch.proposals.len() >= self.window.size();
                     if waits {
-                        self.intake.take(&mut came, 1);
+                        match self.time_to_closing() {
+                            None => drop(self.intake.take(&mut came, 1)),
+                            Some(time) => {
+                                if self.intake.take_within(&mut came, 1, time).is_none() {
+                                    // Nobody came, but a ballot is over.
+                                    return Some(batch);
+                                }
+                            }
+                        }
                     } else if !is_full {
                         self.intake.try_take(&mut came, 1);
                     }
@@ -198,9 +248,23 @@ impl Queen {
         }
     }
 
-    fn decide(&mut self, batch: Batch) {
-        let Batch { proposals, owed, marks } = batch;
-        if !proposals.is_empty() {
+    /// How long it takes until the next ballot is over.
+    fn time_to_closing(&self) -> Option<Duration> {
+        if self.waiting.is_empty() || !self.core.is_real_time {
+            return None;
+        }
+        let closes = self.ballots().next_closing()?;
+        Some(Duration::from_millis(closes.saturating_sub((self.core.clock)())))
+    }
+
+    fn ballots(&self) -> MutexGuard<'_, Ballots> {
+        self.core.ballots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn decide(&mut self, mut batch: Batch) {
+        let (votes, counted) = self.count_votes(&mut batch);
+        let Batch { proposals, owed, marks, refused, .. } = batch;
+        if !(proposals.is_empty() && votes.opened.is_empty() && votes.counted.is_empty()) {
             let starts: Vec<usize> = owed
                 .iter()
                 .scan(0, |start, owed| Some(std::mem::replace(start, *start + owed.len())))
@@ -209,15 +273,133 @@ impl Queen {
             let unwanted =
                 unwanted.flat_map(|(owed, start)| &proposals[*start..start + owed.len()]);
             let cancelled = unwanted.map(|it| (it.id.clone(), it.attempt)).collect();
-            let record = self.core.round(proposals, cancelled);
+            let record = self.core.round(proposals, cancelled, votes);
             self.observe(&record.verdicts, record.input.round);
+            self.keep_passed(&record);
             for (owed, start) in owed.into_iter().zip(starts) {
                 self.answer(&record, owed, start);
             }
             let used = self.groups.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
             self.groups.truncate(used);
         }
+        for (sender, counted) in counted {
+            tell(sender, counted);
+        }
+        for (owed, outcome) in refused {
+            self.core.counters.refused(&outcome);
+            self.tell_all(owed, outcome);
+        }
         self.pass_marks(marks);
+    }
+
+    /// Opens ballots, counts votes, and adds what is decided to the batch.
+    fn count_votes(&mut self, batch: &mut Batch) -> (Votes, Vec<(Sender<Counted>, Counted)>) {
+        let mut votes = Votes { now: (self.core.clock)(), ..Votes::default() };
+        votes.decided.append(&mut self.passed);
+        let needs_votes = |proposal: &Proposal| proposal.quorum.is_some();
+        if self.waiting.is_empty()
+            && batch.votes.is_empty()
+            && !batch.proposals.iter().any(needs_votes)
+        {
+            return (votes, Vec::new());
+        }
+        self.set_aside(batch, &mut votes);
+        let mut counted = Vec::new();
+        for (cast, sender) in batch.votes.drain(..) {
+            let mut ballots = self.core.ballots.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_each: Counted = cast.iter().map(|vote| ballots.cast(vote, votes.now)).collect();
+            let counts = cast.into_iter().zip(&of_each).filter(|(_, told)| told.is_ok());
+            votes.counted.extend(counts.map(|(vote, _)| vote));
+            counted.push((sender, of_each));
+        }
+        let is_unwanted = |waiting: &Vec<(Proposal, Owed)>| {
+            waiting.iter().any(|(_, owed)| self.is_cancelled(owed))
+        };
+        let unwanted = self.waiting.iter().filter(|(_, waiting)| is_unwanted(waiting));
+        let unwanted: Vec<Attempt> = unwanted.map(|(name, _)| name.clone()).collect();
+        let mut closed: Vec<_> = {
+            let mut ballots = self.ballots();
+            unwanted.iter().filter_map(|name| ballots.withdraw(name)).collect()
+        };
+        closed.extend(self.ballots().close(votes.now));
+        for open in closed {
+            let name = (open.proposal.id.clone(), open.proposal.attempt);
+            for (proposal, owed) in self.waiting.remove(&name).into_iter().flatten() {
+                batch.proposals.push(proposal);
+                batch.owed.push(owed);
+            }
+            votes.decided.insert(name, open.ballot);
+        }
+        self.core.counters.votes_on(self.waiting.values().map(Vec::len).sum());
+        (votes, counted)
+    }
+
+    /// Takes what waits for votes out of a batch.
+    fn set_aside(&mut self, batch: &mut Batch, votes: &mut Votes) {
+        let mut proposals = std::mem::take(&mut batch.proposals).into_iter();
+        for owed in std::mem::take(&mut batch.owed) {
+            let part: Vec<Proposal> = proposals.by_ref().take(owed.len()).collect();
+            if part.iter().all(|proposal| proposal.quorum.is_none()) {
+                batch.proposals.extend(part);
+                batch.owed.push(owed);
+                continue;
+            }
+            for (proposal, owed) in part.into_iter().zip(self.divide(owed)) {
+                self.set_one_aside(batch, votes, proposal, owed);
+            }
+        }
+    }
+
+    fn set_one_aside(
+        &mut self,
+        batch: &mut Batch,
+        votes: &mut Votes,
+        proposal: Proposal,
+        owed: Owed,
+    ) {
+        let name = (proposal.id.clone(), proposal.attempt);
+        let is_decided = proposal.quorum.is_none() || votes.decided.contains_key(&name);
+        if let Some(waiting) = self.waiting.get_mut(&name) {
+            // What has the same name is answered together.
+            waiting.push((proposal, owed));
+        } else if is_decided || !self.core.waits_for_votes(&proposal, votes.now) {
+            batch.proposals.push(proposal);
+            batch.owed.push(owed);
+        } else if self.waiting.len() >= self.most_ballots {
+            let most = self.most_ballots;
+            let what =
+                format!("{most} ballots are open, and no more are allowed: propose it later");
+            batch.refused.push((owed, Outcome::LimitReached { what }));
+        } else {
+            let opened = Arc::new(proposal.clone());
+            self.ballots().open(&opened, votes.now);
+            votes.opened.push(opened);
+            self.waiting.insert(name, vec![(proposal, owed)]);
+        }
+    }
+
+    /// One debt for each proposal of a part.
+    fn divide(&mut self, owed: Owed) -> Vec<Owed> {
+        match owed {
+            Owed::Many(count, sender) => {
+                let group = self.groups.len();
+                self.groups.push(Some(Group { outcomes: vec![None; count], sender }));
+                (0..count).map(|place| Owed::Member { group, place }).collect()
+            }
+            one => vec![one],
+        }
+    }
+
+    /// The ballots of those that are judged once more are kept for that.
+    fn keep_passed(&mut self, record: &Record) {
+        let Record { input, batch, verdicts, .. } = record;
+        if input.ballots.is_empty() {
+            return;
+        }
+        let pending = verdicts.pending.iter().map(|&place| &batch[place]);
+        let name = |it: &Proposal| (it.id.clone(), it.attempt);
+        let kept = pending.filter_map(|it| input.ballots.get_key_value(&name(it)));
+        self.passed = kept.map(|(name, ballot)| (name.clone(), ballot.clone())).collect();
     }
 
     fn is_cancelled(&self, owed: &Owed) -> bool {
@@ -296,15 +478,29 @@ impl Queen {
     fn cancel(&mut self, batch: Batch) {
         self.core.counters.cancelled(batch.proposals.len());
         for owed in batch.owed {
-            match owed {
-                Owed::One(sender) => tell(sender, Outcome::Cancelled),
-                Owed::Many(count, sender) => tell(sender, vec![Outcome::Cancelled; count]),
-                Owed::Member { group, place } => {
-                    self.answer_member(group, place, Outcome::Cancelled);
-                }
-            }
+            self.tell_all(owed, Outcome::Cancelled);
+        }
+        for (votes, sender) in batch.votes {
+            tell(sender, vec![Err(VoteError::Closed); votes.len()]);
         }
         self.pass_marks(batch.marks);
+    }
+
+    /// Nobody can vote any more.
+    fn cancel_ballots(&mut self) {
+        for (_, owed) in std::mem::take(&mut self.waiting).into_values().flatten() {
+            self.core.counters.cancelled(1);
+            self.tell_all(owed, Outcome::Cancelled);
+        }
+        self.core.counters.votes_on(0);
+    }
+
+    fn tell_all(&mut self, owed: Owed, outcome: Outcome) {
+        match owed {
+            Owed::One(sender) => tell(sender, outcome),
+            Owed::Many(count, sender) => tell(sender, vec![outcome; count]),
+            Owed::Member { group, place } => self.answer_member(group, place, outcome),
+        }
     }
 }
 
@@ -327,8 +523,13 @@ impl Batch {
                     false => self.proposals.append(&mut proposals),
                 }
             }
+            Submission::Votes(votes, sender) => self.votes.push((votes, sender)),
             Submission::Mark(sender) => self.marks.push(sender),
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.proposals.is_empty() && self.votes.is_empty() && self.marks.is_empty()
     }
 }
 

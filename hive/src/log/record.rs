@@ -1,4 +1,6 @@
-use crate::consensus::{RoundInput, Verdicts};
+use std::sync::Arc;
+
+use crate::consensus::{CastVote, RoundInput, Verdicts};
 use crate::digest::{Digest, Feed, Sink};
 use crate::proposal::Proposal;
 
@@ -10,6 +12,10 @@ pub struct Record {
     pub previous: Digest,
     /// What the decision depended on besides snapshot and batch.
     pub input: RoundInput,
+    /// The proposals on which a ballot was opened.
+    pub opened: Vec<Arc<Proposal>>,
+    /// The votes that were counted, in that order. The ballots that they decided are those of `input`.
+    pub votes: Vec<CastVote>,
     /// The proposals.
     pub batch: Vec<Proposal>,
     /// What was said to each.
@@ -22,10 +28,12 @@ impl Record {
     pub(crate) fn new(
         previous: Digest,
         input: RoundInput,
+        (opened, votes): (Vec<Arc<Proposal>>, Vec<CastVote>),
         batch: Vec<Proposal>,
         verdicts: Verdicts,
     ) -> Self {
-        let mut record = Record { previous, input, batch, verdicts, digest: Digest::default() };
+        let digest = Digest::default();
+        let mut record = Record { previous, input, opened, votes, batch, verdicts, digest };
         record.digest = record.computed_digest();
         record
     }
@@ -35,6 +43,7 @@ impl Record {
         let mut sink = Sink::new();
         self.previous.feed(&mut sink);
         self.input.feed(&mut sink);
+        sink.all(self.opened.iter().map(|proposal| &**proposal)).all(self.votes.iter());
         sink.all(self.batch.iter()).all(self.verdicts.outcomes.iter());
         sink.number(self.verdicts.serial.len() as u64);
         sink.number(self.verdicts.pending.len() as u64);

@@ -108,13 +108,13 @@ impl Alone<'_> {
     /// Rules 2 to 5.
     fn stands(&self, proposal: &Proposal, may_be_stale: bool) -> Result<(), Outcome> {
         self.well_formed(proposal)?;
-        self.is_agreed_to(proposal)?;
         self.is_wanted(proposal)?;
         self.is_allowed(proposal)?;
         self.is_small_enough(proposal)?;
         self.is_not_fenced_out(proposal)?;
         self.reads_are_fresh(proposal, may_be_stale)?;
-        self.preconditions_hold(proposal)
+        self.preconditions_hold(proposal)?;
+        self.is_agreed_to(proposal)
     }
 
     fn well_formed(&self, proposal: &Proposal) -> Result<(), Outcome> {
@@ -130,18 +130,6 @@ impl Alone<'_> {
             Some(key) => invalid(format!("it writes {key} twice: one operation per key")),
             None => Ok(()),
         }
-    }
-
-    /// Only what its ballot has passed is judged at all.
-    fn is_agreed_to(&self, proposal: &Proposal) -> Result<(), Outcome> {
-        let Some(rule) = &proposal.quorum else { return Ok(()) };
-        let ballot = self.input.ballots.get(&(proposal.id.clone(), proposal.attempt));
-        let bound = ballot.filter(|ballot| ballot.content == digest(proposal));
-        let tally = match bound {
-            Some(ballot) => rule.count(ballot),
-            None => rule.count(&Ballot::default()),
-        };
-        if tally.is_passed() { Ok(()) } else { Err(Outcome::Rejected { tally }) }
     }
 
     /// Rule 2: time and will.
@@ -251,6 +239,20 @@ impl Alone<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What needs a ballot is held against others only if that has passed. Last of all, so that nobody votes on what would
+    /// be refused anyway.
+    fn is_agreed_to(&self, proposal: &Proposal) -> Result<(), Outcome> {
+        let Some(rule) = &proposal.quorum else { return Ok(()) };
+        let ballot = self.input.ballots.get(&(proposal.id.clone(), proposal.attempt));
+        let bound = ballot.filter(|ballot| ballot.content == digest(proposal));
+        let none = Ballot::default();
+        let ballot = bound.unwrap_or(&none);
+        match rule.is_passed(ballot) {
+            true => Ok(()),
+            false => Err(Outcome::Rejected { tally: rule.count(ballot) }),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{CLASSES, Failed, LaneQueue};
 use crate::gate::Gate;
@@ -174,11 +174,42 @@ impl<T> LaneChannel<T> {
             }
             self.arrived.wait_until(|| self.is_worth_a_look());
             if self.open.is_closed() {
-                // Those who came in before may be about to push.
-                self.open.wait_until_empty();
-                return self.try_pop_many(out, most);
+                return self.pop_last(out, most);
             }
         }
+    }
+
+    /// As [`pop_many`](Self::pop_many); `None` if `timeout` has passed before there was anything.
+    pub fn pop_many_timeout(
+        &self,
+        out: &mut Vec<T>,
+        most: usize,
+        timeout: Duration,
+    ) -> Option<usize> {
+        if most == 0 {
+            return Some(0);
+        }
+        // A time that no clock reaches is no limit.
+        let Some(deadline) = Instant::now().checked_add(timeout) else {
+            return Some(self.pop_many(out, most));
+        };
+        loop {
+            let popped = self.try_pop_many(out, most);
+            if popped > 0 {
+                return Some(popped);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.arrived.wait_until_timeout(left, || self.is_worth_a_look())?;
+            if self.open.is_closed() {
+                return Some(self.pop_last(out, most));
+            }
+        }
+    }
+
+    /// Pops from a channel that is closed, which may be filled by those who came in before.
+    fn pop_last(&self, out: &mut Vec<T>, most: usize) -> usize {
+        self.open.wait_until_empty();
+        self.try_pop_many(out, most)
     }
 
     fn is_worth_a_look(&self) -> Option<()> {

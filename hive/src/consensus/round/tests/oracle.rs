@@ -169,18 +169,6 @@ impl Model<'_> {
         {
             return Some(Said::Invalid);
         }
-        if let Some(rule) = &proposal.quorum {
-            let name = (proposal.id.clone(), proposal.attempt);
-            let none = Ballot::default();
-            let ballot = self.input.ballots.get(&name).filter(|b| b.content == digest(proposal));
-            let votes = &ballot.unwrap_or(&none).votes;
-            let count = |vote| rule.roll().iter().filter(|m| votes.get(*m) == Some(&vote)).count();
-            let (yes, no) = (count(Vote::Yes), count(Vote::No));
-            if yes < rule.needed() {
-                let tally = Tally { yes, no, needed: rule.needed(), of: rule.roll().len() };
-                return Some(Said::Other(Outcome::Rejected { tally }));
-            }
-        }
         if proposal.hint.deadline.is_some_and(|deadline| deadline < self.input.now) {
             return Some(Said::Other(Outcome::Expired));
         }
@@ -220,6 +208,24 @@ impl Model<'_> {
             if !precondition.holds(found) {
                 let (expected, found) = (precondition.clone(), found.cloned());
                 return Some(Said::Other(Outcome::PreconditionFailed { expected, found }));
+            }
+        }
+        if let Some(rule) = &proposal.quorum {
+            let name = (proposal.id.clone(), proposal.attempt);
+            let none = Ballot::default();
+            let ballot = self.input.ballots.get(&name).filter(|b| b.content == digest(proposal));
+            let votes = &ballot.unwrap_or(&none).votes;
+            let count = |vote| {
+                let said = rule.roll().keys().filter(|member| votes.get(*member) == Some(&vote));
+                said.count() as u64
+            };
+            let (yes, no, abstained) =
+                (count(Vote::Yes), count(Vote::No) + count(Vote::Veto), count(Vote::Abstain));
+            let vetoed = rule.veto_holders().iter().any(|m| votes.get(m) == Some(&Vote::Veto));
+            let (needed, of) = (rule.needed(), rule.roll().len() as u64);
+            if yes < needed || vetoed {
+                let tally = Tally { yes, no, abstained, vetoed, needed, of };
+                return Some(Said::Other(Outcome::Rejected { tally }));
             }
         }
         self.clash(proposal).or_else(|| self.refused(proposal))
