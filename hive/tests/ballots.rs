@@ -137,7 +137,7 @@ fn strangers_and_second_votes_are_refused() {
     assert_eq!(again, Err(VoteError::HasVoted { cast: Vote::Yes }));
     let other = hive.vote(CastVote { attempt: 1, ..CastVote::on("p", "bob", Vote::Yes) });
     assert_eq!(other, Err(VoteError::NotOpen), "that is another attempt");
-    assert_eq!(hive.ballots()[0].tally().yes, 1);
+    assert_eq!(hive.ballots()[0].tally.yes, 1);
     let counted: Vec<_> = hive.history().iter().flat_map(|record| record.votes.clone()).collect();
     assert_eq!(counted, [CastVote::on("p", "ada", Vote::Yes)], "what counts is recorded");
 }

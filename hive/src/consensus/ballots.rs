@@ -20,6 +20,8 @@ pub struct OpenBallot {
     pub proposal: Arc<Proposal>,
     /// The votes so far.
     pub ballot: Ballot,
+    /// How it stands with them.
+    pub tally: Tally,
     /// The time of the hive's clock from which on no vote counts.
     pub closes: u64,
 }
@@ -31,11 +33,6 @@ impl OpenBallot {
     /// Never: only what has a rule is voted on.
     pub fn rule(&self) -> &QuorumRule {
         self.proposal.quorum.as_ref().expect("only what has a rule is voted on")
-    }
-
-    /// How it stands.
-    pub fn tally(&self) -> Tally {
-        self.rule().count(&self.ballot)
     }
 }
 
@@ -58,10 +55,11 @@ impl Ballots {
             return false;
         }
         let closes = now.saturating_add(rule.time());
+        let tally = rule.before_votes();
         let ballot = Ballot { content: digest(&**proposal), ..Ballot::default() };
         let proposal = Arc::clone(proposal);
         self.closing.insert((closes, attempt.clone()));
-        self.open.insert(attempt, OpenBallot { proposal, ballot, closes });
+        self.open.insert(attempt, OpenBallot { proposal, ballot, tally, closes });
         true
     }
 
@@ -74,9 +72,16 @@ impl Ballots {
         let attempt = (vote.proposal.clone(), vote.attempt);
         let open = self.open.get_mut(&attempt).filter(|open| now < open.closes);
         let open = open.ok_or(VoteError::NotOpen)?;
-        open.rule().admits(&open.ballot, &vote.member, vote.vote)?;
-        open.ballot.votes.insert(vote.member.clone(), vote.vote);
-        let tally = open.tally();
+        let proposal = Arc::clone(&open.proposal);
+        let rule = proposal.quorum.as_ref().ok_or(VoteError::NotOpen)?;
+        rule.admits(&open.ballot, &vote.member, vote.vote)?;
+        let before = open.ballot.votes.insert(vote.member.clone(), vote.vote);
+        match before {
+            None => rule.add(&mut open.tally, &vote.member, vote.vote),
+            // Another vote of the same member, which is rare.
+            Some(_) => open.tally = rule.count(&open.ballot),
+        }
+        let tally = open.tally;
         self.changed.insert(attempt);
         Ok(tally)
     }

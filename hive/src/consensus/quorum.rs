@@ -205,21 +205,29 @@ impl QuorumRule {
 
     /// Counts the votes of members. Those of others count nothing, and so does a veto of somebody who has none.
     pub fn count(&self, ballot: &Ballot) -> Tally {
-        let mut tally = Tally { needed: self.needed(), of: self.all(), ..Tally::default() };
-        for (member, vote) in &ballot.votes {
-            let Some(weight) = self.roll.get(member) else { continue };
-            let weight = u64::from(*weight);
-            match vote {
-                Vote::Yes => tally.yes += weight,
-                Vote::No => tally.no += weight,
-                Vote::Veto => {
-                    tally.no += weight;
-                    tally.vetoed |= self.veto.contains(member);
-                }
-                Vote::Abstain => tally.abstained += weight,
-            }
-        }
+        let mut tally = self.before_votes();
+        ballot.votes.iter().for_each(|(member, vote)| self.add(&mut tally, member, *vote));
         tally
+    }
+
+    /// How a ballot stands before anybody has voted.
+    pub(crate) fn before_votes(&self) -> Tally {
+        Tally { needed: self.needed(), of: self.all(), ..Tally::default() }
+    }
+
+    /// Adds the first vote of a member.
+    pub(crate) fn add(&self, tally: &mut Tally, member: &AgentId, vote: Vote) {
+        let Some(weight) = self.roll.get(member) else { return };
+        let weight = u64::from(*weight);
+        match vote {
+            Vote::Yes => tally.yes += weight,
+            Vote::No => tally.no += weight,
+            Vote::Veto => {
+                tally.no += weight;
+                tally.vetoed |= self.veto.contains(member);
+            }
+            Vote::Abstain => tally.abstained += weight,
+        }
     }
 
     /// Whether a ballot has passed if these are all votes that ever come.
