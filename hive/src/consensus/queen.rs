@@ -47,9 +47,15 @@ struct Votes {
     opened: Vec<Arc<Proposal>>,
     counted: Vec<CastVote>,
     decided: BTreeMap<Attempt, Ballot>,
+    cancelled: BTreeSet<Attempt>,
 }
 
 impl Core {
+    /// Begins the next round: who claims anything from now on is told to wait for its version.
+    fn begin(&self) {
+        self.claims.begin(self.cell.version().next());
+    }
+
     /// What a round of this batch depends on, but for votes and cancellations.
     fn input(&self, state: &State, batch: &[Proposal], now: u64) -> RoundInput {
         let mut input = RoundInput {
@@ -72,16 +78,10 @@ impl Core {
     }
 
     /// Decides one round and publishes it. A version becomes readable only after its record is in the log.
-    fn round(
-        &mut self,
-        batch: Vec<Proposal>,
-        cancelled: BTreeSet<Attempt>,
-        votes: Votes,
-    ) -> Arc<Record> {
+    fn round(&mut self, batch: Vec<Proposal>, votes: Votes) -> Arc<Record> {
         let state = self.cell.load();
-        self.claims.begin(state.version().next());
         let mut input = self.input(&state, &batch, votes.now);
-        input.cancelled = cancelled;
+        input.cancelled = votes.cancelled;
         input.ballots = votes.decided;
         let verdicts = decide(&state, &batch, &input);
         let next = apply(&state, &batch, &input, &verdicts);
@@ -262,18 +262,25 @@ impl Queen {
     }
 
     fn decide(&mut self, mut batch: Batch) {
-        let (votes, counted) = self.count_votes(&mut batch);
+        // Once it has begun it has to take place.
+        let has_begun = !batch.proposals.is_empty();
+        if has_begun {
+            self.core.begin();
+        }
+        let cancelled = self.unwanted(&batch);
+        let (mut votes, counted) = self.count_votes(&mut batch);
+        votes.cancelled.extend(cancelled);
         let Batch { proposals, owed, marks, refused, .. } = batch;
-        if !(proposals.is_empty() && votes.opened.is_empty() && votes.counted.is_empty()) {
+        let is_needed = !proposals.is_empty() || !votes.counted.is_empty();
+        if is_needed && !has_begun {
+            self.core.begin();
+        }
+        if is_needed || has_begun {
             let starts: Vec<usize> = owed
                 .iter()
                 .scan(0, |start, owed| Some(std::mem::replace(start, *start + owed.len())))
                 .collect();
-            let unwanted = owed.iter().zip(&starts).filter(|(owed, _)| self.is_cancelled(owed));
-            let unwanted =
-                unwanted.flat_map(|(owed, start)| &proposals[*start..start + owed.len()]);
-            let cancelled = unwanted.map(|it| (it.id.clone(), it.attempt)).collect();
-            let record = self.core.round(proposals, cancelled, votes);
+            let record = self.core.round(proposals, votes);
             self.observe(&record.verdicts, record.input.round);
             self.keep_passed(&record);
             for (owed, start) in owed.into_iter().zip(starts) {
@@ -327,6 +334,9 @@ impl Queen {
             for (proposal, owed) in self.waiting.remove(&name).into_iter().flatten() {
                 batch.proposals.push(proposal);
                 batch.owed.push(owed);
+            }
+            if unwanted.contains(&name) {
+                votes.cancelled.insert(name.clone());
             }
             votes.decided.insert(name, open.ballot);
         }
@@ -400,6 +410,20 @@ impl Queen {
         let name = |it: &Proposal| (it.id.clone(), it.attempt);
         let kept = pending.filter_map(|it| input.ballots.get_key_value(&name(it)));
         self.passed = kept.map(|(name, ballot)| (name.clone(), ballot.clone())).collect();
+    }
+
+    /// What was taken back of a batch.
+    fn unwanted(&self, batch: &Batch) -> BTreeSet<Attempt> {
+        let mut unwanted = BTreeSet::new();
+        let mut start = 0;
+        for owed in &batch.owed {
+            let part = start..start + owed.len();
+            start = part.end;
+            if self.is_cancelled(owed) {
+                unwanted.extend(batch.proposals[part].iter().map(|it| (it.id.clone(), it.attempt)));
+            }
+        }
+        unwanted
     }
 
     fn is_cancelled(&self, owed: &Owed) -> bool {
