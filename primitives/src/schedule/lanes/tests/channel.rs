@@ -161,3 +161,22 @@ fn who_found_no_cell_does_not_sleep_beside_room() {
     }
     assert!(met > 0, "at one of these places there is room, but no cell");
 }
+
+#[test]
+fn who_waits_for_tasks_may_give_up_and_is_told_of_the_end() {
+    let channel = LaneChannel::<u32>::bounded(8, 4);
+    let mut out = Vec::new();
+    assert_eq!(channel.pop_many_timeout(&mut out, 1, Duration::from_millis(1)), None);
+    assert_eq!(channel.pop_many_timeout(&mut out, 0, Duration::MAX), Some(0));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let mut out = Vec::new();
+            (channel.pop_many_timeout(&mut out, 1, Duration::from_secs(600)), out)
+        });
+        channel.push(7, Class::Normal).unwrap();
+        assert_eq!(waiting.join().unwrap(), (Some(1), vec![7]));
+        let waiting = scope.spawn(|| channel.pop_many_timeout(&mut out, 1, Duration::MAX));
+        channel.close();
+        assert_eq!(waiting.join().unwrap(), Some(0));
+    });
+}
