@@ -168,7 +168,7 @@ fn who_waits_for_tasks_may_give_up_and_is_told_of_the_end() {
     let mut out = Vec::new();
     assert_eq!(channel.pop_many_timeout(&mut out, 1, Duration::from_millis(1)), None);
     assert_eq!(channel.pop_many_timeout(&mut out, 0, Duration::MAX), Some(0));
-    thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let waiting = scope.spawn(|| {
             let mut out = Vec::new();
             (channel.pop_many_timeout(&mut out, 1, Duration::from_secs(600)), out)
