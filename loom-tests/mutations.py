@@ -54,6 +54,7 @@ TOTALS = "primitives/src/aggregate/shared.rs"
 CHANNEL = "primitives/src/schedule/lanes/channel.rs"
 GATE = "primitives/src/gate.rs"
 TURNS = "primitives/src/claim/turns.rs"
+ACTIVATION = "primitives/src/notify/activation.rs"
 
 # The files of models that run the code of a file.
 QUEUE_MODELS = ["schedule"]
@@ -63,7 +64,7 @@ MODELS = {
     NOTIFY: ["notify"], LOCK: ["lock"], EVENT: ["event"], BLOCK: ["event"], WAITERS: ["event", "following"], POOL: ["pool"], PLACE: ["pool"],
     RING: RING_MODELS, RING_READER: RING_MODELS, RING_WINDOW: RING_MODELS, RING_WAITING: RING_MODELS, RING_PUBLISHER: RING_MODELS, RING_SUBSCRIBER: RING_MODELS,
     LANES: ["lanes"], LANE: ["lanes"], PLACES: ["lanes"], CELLS: ["lanes"], HOLDERS: ["lanes"], NUMBERS: ["lanes"],
-    TOTALS: ["aggregate"], CHANNEL: ["channel"], GATE: ["channel"], TURNS: ["turns"],
+    TOTALS: ["aggregate"], CHANNEL: ["channel"], GATE: ["channel"], TURNS: ["turns"], ACTIVATION: ["activation"],
 }
 MODELS |= dict.fromkeys([CLAIM, CLAIM_CHAINS, CLAIM_SLOT, CLAIM_PINS, CLAIM_FREE, CLAIM_LINK], ["claim"])
 CELL_MODELS = ["snapshot", "reclamation", "following"]
@@ -582,6 +583,17 @@ MUTATIONS = [
      "self.0.store(turn, Ordering::Relaxed);\n        fence(Ordering::AcqRel);"),
     ("turns-current-unordered", "a change is not ordered before the look for the turn", TURNS,
      "fence(Ordering::SeqCst);\n        // Relaxed: as above.", "fence(Ordering::AcqRel);\n        // Relaxed: as above."),
+    ("activation-wake-relaxed", "what has happened is not released", ACTIVATION,
+     "swap(WOKEN, Ordering::Release)", "swap(WOKEN, Ordering::Relaxed)"),
+    ("activation-begin-relaxed", "a turn does not acquire what has happened", ACTIVATION,
+     "swap(OWNED, Ordering::Acquire)", "swap(OWNED, Ordering::Relaxed)"),
+    ("activation-end-relaxed", "a turn is not released to the next", ACTIVATION,
+     "Ordering::Release, Ordering::Relaxed).is_err()", "Ordering::Relaxed, Ordering::Relaxed).is_err()"),
+    ("activation-wake-forgotten", "who wakes it during a turn is not heard", ACTIVATION,
+     "self.0.compare_exchange(OWNED, IDLE, Ordering::Release, Ordering::Relaxed).is_err()",
+     "self.0.swap(IDLE, Ordering::Release) == IDLE"),
+    ("activation-woken-twice", "two are told to have it run", ACTIVATION,
+     "swap(WOKEN, Ordering::Release) == IDLE", "swap(WOKEN, Ordering::Release) != OWNED"),
     ("gate-enters-closed", "whoever comes when it is closed is let in", GATE,
      "(before & OPEN != 0).then_some(inside)", "{ let _ = before; Some(inside) }"),
     ("gate-leave-relaxed", "what was done inside is not released", GATE,

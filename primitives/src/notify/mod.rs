@@ -4,6 +4,7 @@
 //! |---|---|
 //! | one answer, given once | [`oneshot`]: a [`Sender`] and a [`Receiver`] |
 //! | something to hold that others make true | [`Event`] |
+//! | a turn of your own that anything new is looked at in, one at a time | [`Activation`] |
 //! | the next state, the next task, the next message | the [cell](crate::snapshot), the [queue](crate::schedule) itself, which wait in the same way |
 //!
 //! All of them wait as a thread (with a timeout or without) or as a future that any executor can poll. Nobody polls
@@ -20,12 +21,14 @@
 //! # Progress
 //! To notify an [`Event`] is lock-free. A one-shot pair takes a short lock, in which none of your code runs: blocking.
 
+mod activation;
 mod block;
 mod event;
 mod line;
 mod oneshot;
 mod waiters;
 
+pub use activation::Activation;
 pub(crate) use block::block_on;
 pub use event::{Event, Until};
 pub(crate) use line::{Line, Place};

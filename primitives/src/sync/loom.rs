@@ -206,6 +206,13 @@ impl AtomicU64 {
     }
 
     #[track_caller]
+    pub(crate) fn swap(&self, value: u64, order: Ordering) -> u64 {
+        let old = self.0.swap(value, order);
+        after(order);
+        old
+    }
+
+    #[track_caller]
     pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
         let old = self.0.fetch_add(value, order);
         after(order);
