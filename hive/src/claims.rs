@@ -219,6 +219,12 @@ impl Claims {
         self.rounds.begin(round.0);
     }
 
+    /// The life in which an agent may propose: 0 if none was ever ended.
+    pub(crate) fn life_of(&self, agent: &AgentId) -> u64 {
+        let lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        lives.get(agent).copied().unwrap_or_default()
+    }
+
     /// Tells a round what its batch needs to know.
     pub(crate) fn tell(&self, batch: &[Proposal], input: &mut RoundInput) {
         if let Some(table) = self.table.get() {

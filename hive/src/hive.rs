@@ -1,15 +1,20 @@
 //! The hive itself.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::thread::JoinHandle;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use queenright_primitives::Version;
 use queenright_primitives::schedule::{Class, PushError};
 use queenright_primitives::snapshot::SnapshotCell;
 
-use crate::agent::{Agent, AgentError, Intent, Roster, Settled, View};
+use crate::agent::{
+    Agent, AgentError, Context, Intent, Links, Roster, Runtime, Settled, Supervision, Supervisor,
+    View,
+};
 use crate::claims::{Claims, Fenced};
 use crate::config::HiveBuilder;
 use crate::consensus::{
@@ -49,6 +54,10 @@ pub struct Hive {
     intake: Arc<Intake>,
     claims: Arc<Claims>,
     ballots: Arc<Mutex<Ballots>>,
+    /// Made when the first agent is spawned.
+    agents: Arc<OnceLock<Arc<Runtime>>>,
+    starting: Mutex<()>,
+    seed: u64,
     counters: Arc<Counters>,
     stop: Arc<Stop>,
     roster: Mutex<Roster>,
@@ -85,6 +94,8 @@ impl Hive {
         let started = Instant::now();
         let is_real_time = config.clock.is_none();
         let ballots = Arc::<Mutex<Ballots>>::default();
+        let agents = Arc::<OnceLock<Arc<Runtime>>>::default();
+        let seed = config.seed;
         let clock = config.clock.unwrap_or_else(|| {
             Arc::new(move || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX))
         });
@@ -101,6 +112,7 @@ impl Hive {
             intents: Default::default(),
             is_real_time,
             ballots: Arc::clone(&ballots),
+            agents: Arc::clone(&agents),
         };
         let width = (config.window, config.max_batch);
         let stops = Arc::clone(&stop);
@@ -116,6 +128,9 @@ impl Hive {
             intake,
             claims,
             ballots,
+            agents,
+            starting: Mutex::default(),
+            seed,
             counters,
             stop,
             roster: Mutex::default(),
@@ -259,6 +274,44 @@ impl Hive {
         Votes::new(receiver, count)
     }
 
+    /// Somebody who watches over agents that live: they run at once, whenever what they looked at changes or somebody tells them
+    /// something, until they are done. For runs that are the same each time, see [`run_until_settled`](Self::run_until_settled).
+    ///
+    /// # Errors
+    /// [`HiveError::Start`] when the system refuses a thread; [`HiveError::Closed`] when the hive is shut down.
+    pub fn supervisor(&self, rule: Supervision) -> Result<Supervisor, HiveError> {
+        Ok(Supervisor::new(rule, self.runtime()?))
+    }
+
+    fn runtime(&self) -> Result<&Arc<Runtime>, HiveError> {
+        let _one_at_a_time = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.intake.is_closed() {
+            return Err(HiveError::Closed);
+        }
+        if let Some(runtime) = self.agents.get() {
+            return Ok(runtime);
+        }
+        let links = Links {
+            cell: Arc::clone(&self.cell),
+            intake: Arc::clone(&self.intake),
+            log: Arc::clone(&self.log),
+            claims: Arc::clone(&self.claims),
+            seed: self.seed,
+        };
+        let workers = match &self.pool {
+            Some(pool) => pool.current_num_threads(),
+            None => thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        };
+        let runtime = Runtime::start(links, workers)?;
+        Ok(self.agents.get_or_init(|| runtime))
+    }
+
+    /// How many agents that were [spawned](Supervisor::spawn) and are not over are in which state, by its
+    /// [name](crate::AgentState::name).
+    pub fn agents(&self) -> BTreeMap<&'static str, usize> {
+        self.agents.get().map(|agents| agents.states()).unwrap_or_default()
+    }
+
     /// Adds agents. They run when [`run_until_settled`](Self::run_until_settled) is called next.
     ///
     /// # Errors
@@ -314,7 +367,7 @@ impl Hive {
                 break;
             }
             let members = &mut *roster;
-            let proposed = self.in_pool(|| members.run_woken(&snapshot));
+            let proposed = self.in_pool(|| members.run_woken(&snapshot, self.seed));
             if proposed.is_empty() {
                 // Whoever was woken is done or watching now. Agents that change the state by other ways could wake
                 // themselves for ever, so this is counted too.
@@ -374,7 +427,8 @@ impl Hive {
         let mut intent = fresh();
         let mut attempts = 0;
         loop {
-            let mut view = View::new(self.snapshot());
+            let context = Context::of_wave(intent.random(self.seed));
+            let mut view = View::new(self.snapshot(), context);
             let value = f(&mut view).map_err(TransactError::Aborted)?;
             let agent = AgentId::from(TRANSACT_AGENT);
             let (proposal, _) = view.finish(agent, &intent, Class::Normal);
@@ -425,7 +479,17 @@ impl Hive {
 
     /// Ends the queen's work, and waits for the end.
     fn join(&self) {
-        self.intake.close();
+        let agents = {
+            // Whoever starts them has done so, or finds the hive closed.
+            let _one_at_a_time = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+            self.intake.close();
+            self.agents.get().cloned()
+        };
+        if let Some(agents) = agents
+            && !self.intake.is_queens_thread()
+        {
+            agents.stop();
+        }
         // The last handle may be dropped, or the hive shut down, by a waker on the queen's own thread: nobody waits there, not
         // for the lock either, which may be held by one who waits for her.
         if self.intake.is_queens_thread() {
@@ -485,7 +549,7 @@ fn given_back<P>(
     if is_full { ProposeError::Full(back) } else { ProposeError::Closed(back) }
 }
 
-fn one_given_back(error: PushError<Submission>) -> ProposeError {
+pub(crate) fn one_given_back(error: PushError<Submission>) -> ProposeError {
     given_back(error, |submission| match submission {
         Submission::One(proposal, _) => proposal,
         _ => unreachable!("what was submitted is one proposal"),

@@ -76,7 +76,11 @@ mod state;
 mod ticket;
 mod value;
 
-pub use agent::{Agent, AgentError, Failure, FnAgent, Next, Settled, View, ViewError, agent};
+pub use agent::{
+    Agent, AgentError, AgentEvent, AgentRef, AgentState, AgentStats, AskError, Context, Failure,
+    FnAgent, Next, Overflow, Settled, Spawn, SpawnError, Strategy, Supervision, Supervisor,
+    TellError, View, ViewError, agent,
+};
 pub use claims::{Claim, ClaimError, Claims, Fenced};
 pub use config::HiveBuilder;
 pub use digest::Digest;

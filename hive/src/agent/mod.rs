@@ -1,19 +1,37 @@
 //! Agents: whoever reads a snapshot and proposes changes.
 
+mod context;
+mod life;
+mod mailbox;
+mod runtime;
 mod settle;
+mod spawn;
+mod supervise;
 mod view;
+mod watchers;
 
 use std::error::Error;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use queenright_primitives::panics::quietly;
 use queenright_primitives::schedule::Class;
 
+pub use context::Context;
+pub use mailbox::Overflow;
+pub(crate) use runtime::{Links, Runtime};
 pub(crate) use settle::Roster;
 pub use settle::{Failure, Settled};
+pub use spawn::{
+    AgentEvent, AgentRef, AgentState, AgentStats, AskError, Spawn, SpawnError, Supervisor,
+    TellError,
+};
+pub use supervise::{Strategy, Supervision};
 pub(crate) use view::Intent;
 pub use view::{View, ViewError};
 
 use crate::outcome::Outcome;
+use crate::value::Value;
 
 /// A worker that reads one snapshot and may propose one change.
 ///
@@ -38,6 +56,16 @@ pub trait Agent: Send {
     fn outcome(&mut self, outcome: &Outcome) {
         let _ = outcome;
     }
+
+    /// Reads a message, between two runs, and answers whoever asked. After that it is run again. Only of agents that were
+    /// [spawned](Supervisor::spawn).
+    ///
+    /// # Errors
+    /// An error is told to whoever asked, and changes nothing else. If nothing else is said, the agent takes no messages.
+    fn message(&mut self, message: Value, context: &mut Context) -> Result<Value, AgentError> {
+        let _ = (message, context);
+        Err(AgentError::new("the agent takes no messages"))
+    }
 }
 
 /// So that agents of several kinds can be spawned together.
@@ -56,6 +84,10 @@ impl<A: Agent + ?Sized> Agent for Box<A> {
 
     fn outcome(&mut self, outcome: &Outcome) {
         (**self).outcome(outcome);
+    }
+
+    fn message(&mut self, message: Value, context: &mut Context) -> Result<Value, AgentError> {
+        (**self).message(message, context)
     }
 }
 
@@ -156,5 +188,19 @@ where
 impl<F> fmt::Debug for FnAgent<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FnAgent").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Runs an agent's code; an error or a panic becomes a reason.
+fn guarded<T>(run: impl FnOnce() -> Result<T, AgentError>) -> Result<T, String> {
+    // After a panic the agent is never run again, so its half-changed insides are seen by nobody.
+    match catch_unwind(AssertUnwindSafe(|| run().map_err(|error| error.to_string()))) {
+        Ok(answer) => answer,
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            quietly(|| drop(panic));
+            Err(format!("panicked: {}", text.unwrap_or_else(|| "without a message".to_owned())))
+        }
     }
 }

@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use queenright_primitives::Version;
-use queenright_primitives::panics::quietly;
 use rayon::prelude::*;
 
 use super::view::Looked;
-use super::{Agent, AgentError, Intent, Next, View};
+use super::{Agent, Context, Intent, Next, View, guarded};
 use crate::id::{AgentId, OWN};
 use crate::key::Key;
 use crate::outcome::Outcome;
@@ -102,8 +100,9 @@ impl Roster {
 
     /// Runs every woken agent on one snapshot, in parallel, and returns their proposals with the members that made
     /// them, in the order of the roster.
-    pub(crate) fn run_woken(&mut self, snapshot: &Snapshot) -> Vec<(usize, Proposal)> {
-        let run = |(place, member): (usize, &mut Member)| Some((place, member.run(snapshot)?));
+    pub(crate) fn run_woken(&mut self, snapshot: &Snapshot, seed: u64) -> Vec<(usize, Proposal)> {
+        let run =
+            |(place, member): (usize, &mut Member)| Some((place, member.run(snapshot, seed)?));
         self.members.par_iter_mut().enumerate().filter_map(run).collect()
     }
 
@@ -159,14 +158,14 @@ impl Member {
         self.intent = Intent { id, attempt: 0, born: now };
     }
 
-    fn run(&mut self, snapshot: &Snapshot) -> Option<Proposal> {
+    fn run(&mut self, snapshot: &Snapshot, seed: u64) -> Option<Proposal> {
         if !matches!(self.status, Status::Woken) {
             return None;
         }
         if self.intent.attempt == 0 {
             self.intent.born = snapshot.version();
         }
-        let mut view = View::new(snapshot.clone());
+        let mut view = View::new(snapshot.clone(), Context::of_wave(self.intent.random(seed)));
         let (next, class) = match guarded(|| Ok((self.agent.run(&mut view)?, self.agent.class()))) {
             Ok(ran) => ran,
             Err(reason) => {
@@ -268,18 +267,4 @@ fn overtaken(
                 .any(|(key, by)| key.is_under(prefix.as_str()) && by_another(by))
         }
     })
-}
-
-/// Runs an agent's code; an error or a panic becomes a reason.
-fn guarded<T>(run: impl FnOnce() -> Result<T, AgentError>) -> Result<T, String> {
-    // After a panic the agent is never run again, so its half-changed insides are seen by nobody.
-    match catch_unwind(AssertUnwindSafe(|| run().map_err(|error| error.to_string()))) {
-        Ok(answer) => answer,
-        Err(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            quietly(|| drop(panic));
-            Err(format!("panicked: {}", text.unwrap_or_else(|| "without a message".to_owned())))
-        }
-    }
 }

@@ -5,7 +5,9 @@ use std::fmt;
 
 use queenright_primitives::Version;
 use queenright_primitives::schedule::Class;
+use siphasher::sip::SipHasher13;
 
+use super::context::Context;
 use crate::error::TOO_DEEP;
 use crate::id::{AgentId, ProposalId};
 use crate::key::{IntoKey, Key, KeyError};
@@ -21,6 +23,7 @@ use crate::value::Value;
 /// saw may have changed by the time the proposal is committed.
 pub struct View {
     snapshot: Snapshot,
+    context: Context,
     reads: BTreeSet<Read<Key>>,
     peeks: BTreeSet<Read<Key>>,
     preconditions: Vec<Precondition>,
@@ -28,14 +31,20 @@ pub struct View {
 }
 
 impl View {
-    pub(crate) fn new(snapshot: Snapshot) -> Self {
+    pub(crate) fn new(snapshot: Snapshot, context: Context) -> Self {
         View {
             snapshot,
+            context,
             reads: BTreeSet::new(),
             peeks: BTreeSet::new(),
             preconditions: Vec::new(),
             writes: BTreeMap::new(),
         }
+    }
+
+    /// What this run may ask about itself.
+    pub fn context(&mut self) -> &mut Context {
+        &mut self.context
     }
 
     /// The version that this run sees.
@@ -209,6 +218,14 @@ pub(crate) struct Intent {
     pub(crate) id: ProposalId,
     pub(crate) attempt: u32,
     pub(crate) born: Version,
+}
+
+impl Intent {
+    /// A number that depends on this attempt and the hive's seed alone.
+    pub(crate) fn random(&self, seed: u64) -> u64 {
+        let keyed = SipHasher13::new_with_keys(seed, u64::from(self.attempt));
+        keyed.hash(self.id.as_str().as_bytes())
+    }
 }
 
 fn prefix_key(prefix: &str) -> Result<Key, ViewError> {

@@ -177,6 +177,10 @@ impl Intake {
         self.lanes.try_pop_many(out, most)
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lanes.is_closed()
+    }
+
     pub(crate) fn close(&self) {
         self.lanes.close();
     }

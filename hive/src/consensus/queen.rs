@@ -15,6 +15,7 @@ use super::intents::Intents;
 use super::quorum::{Ballot, CastVote, VoteError};
 use super::round::{RoundInput, RoundPolicy, Verdicts, apply, decide};
 use super::window::{BatchWindow, Window};
+use crate::agent::Runtime;
 use crate::claims::Claims;
 use crate::log::{MemoryLog, Record};
 use crate::metrics::Counters;
@@ -38,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) counters: Arc<Counters>,
     pub(crate) intents: Intents,
     pub(crate) ballots: Arc<Mutex<Ballots>>,
+    /// Those who may have looked at what a round changes.
+    pub(crate) agents: Arc<OnceLock<Arc<Runtime>>>,
 }
 
 /// What a round comes to before anything is judged in it.
@@ -94,6 +97,9 @@ impl Core {
         log().append(Arc::clone(&record));
         let published = self.cell.compare_and_commit(state.version(), next);
         assert!(published.is_ok(), "the queen alone publishes versions: {published:?}");
+        if let Some(agents) = self.agents.get() {
+            agents.committed(&record);
+        }
         record
     }
 }

@@ -1,6 +1,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use queenright_primitives::Version;
+
 use super::Record;
 use crate::digest::Digest;
 
@@ -29,6 +31,15 @@ impl MemoryLog {
         while self.records.len() > self.keep {
             self.records.pop_front();
         }
+    }
+
+    /// The record of a round, if it is kept.
+    pub(crate) fn record(&self, round: Version) -> Option<Arc<Record>> {
+        let last = self.records.back()?.input.round;
+        // One record a round, without a gap.
+        let back = usize::try_from(last.0.checked_sub(round.0)?).ok()?;
+        let place = self.records.len().checked_sub(1)?.checked_sub(back)?;
+        self.records.get(place).cloned()
     }
 
     /// The kept records, oldest first.

@@ -1,0 +1,82 @@
+//! What a running agent may ask about its run.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+/// What an agent's run may ask: whether it is still wanted, and for numbers that are the same each time it is run again from a record.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pulse: Option<Arc<Pulse>>,
+    random: u64,
+}
+
+/// The life that a run belongs to.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    /// Whether nothing that it does counts any more.
+    over: AtomicBool,
+    began: Instant,
+    /// When it was last heard of, in nanoseconds since it began.
+    beat: AtomicU64,
+}
+
+impl Pulse {
+    pub(crate) fn new() -> Self {
+        Pulse { over: AtomicBool::new(false), began: Instant::now(), beat: AtomicU64::new(0) }
+    }
+
+    /// Says whether it was not over before.
+    pub(crate) fn end(&self) -> bool {
+        // SeqCst: there is no hurry.
+        !self.over.swap(true, Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn beat(&self) {
+        let since = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        // Relaxed: it orders nothing.
+        self.beat.store(since, Ordering::Relaxed);
+    }
+
+    /// When it was last heard of.
+    pub(crate) fn last_beat(&self) -> Instant {
+        // Relaxed: as above.
+        self.began + std::time::Duration::from_nanos(self.beat.load(Ordering::Relaxed))
+    }
+}
+
+impl Context {
+    /// Of an agent that is run in waves, where nobody is stopped or watched over.
+    pub(crate) fn of_wave(random: u64) -> Self {
+        Context { pulse: None, random }
+    }
+
+    pub(crate) fn of_life(pulse: Arc<Pulse>, random: u64) -> Self {
+        Context { pulse: Some(pulse), random }
+    }
+
+    /// Whether nothing that this run does counts any more, so that it may as well end: the agent was killed, or the hive is going down.
+    pub fn is_cancelled(&self) -> bool {
+        self.pulse.as_ref().is_some_and(|pulse| pulse.is_over())
+    }
+
+    /// Says that the agent is not hanging, though this run takes long.
+    pub fn heartbeat(&self) {
+        if let Some(pulse) = &self.pulse {
+            pulse.beat();
+        }
+    }
+
+    /// The next of a row of numbers (SplitMix64) that depends on the hive's seed, the intent and the attempt alone. Not for secrets.
+    pub fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}

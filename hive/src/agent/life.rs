@@ -1,0 +1,387 @@
+//! One life of a running agent: from its start until it ends, fails, or is replaced.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context as TaskContext, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use queenright_primitives::Version;
+use queenright_primitives::notify::Activation;
+
+use super::context::{Context, Pulse};
+use super::guarded;
+use super::mailbox::Letter;
+use super::runtime::Runtime;
+use super::spawn::{AgentState, Cell};
+use super::view::{Intent, Looked, View};
+use super::{Agent, Next};
+use crate::error::ProposeError;
+use crate::id::OWN;
+use crate::outcome::Outcome;
+use crate::proposal::{Proposal, Read};
+use crate::ticket::Ticket;
+
+/// One life of an agent.
+pub(crate) struct Life {
+    pub(crate) cell: Arc<Cell>,
+    /// Its proposals show this number, and are refused once the agent has a later one.
+    incarnation: u64,
+    pub(crate) pulse: Arc<Pulse>,
+    activation: Activation,
+    body: Mutex<Body>,
+}
+
+/// What a life is made of besides its name.
+struct Body {
+    agent: Option<Box<dyn Agent>>,
+    intent: Intent,
+    phase: Phase,
+    /// Its number among the watchers.
+    watching: Option<u64>,
+}
+
+enum Phase {
+    /// It is to be made.
+    Start,
+    Run,
+    Proposed(Box<Proposed>),
+    /// It lost, and is run again then.
+    Backoff(Instant),
+    Watching(Looked, Version),
+    Over,
+}
+
+struct Proposed {
+    ticket: Ticket,
+    base: Version,
+    next: Next,
+    looked: Looked,
+}
+
+/// How a step of a life went on.
+enum Step {
+    Again,
+    /// Nothing is left to do until somebody wakes it.
+    Rest,
+    Ended(AgentState),
+    Failed(String),
+}
+
+impl Life {
+    pub(crate) fn new(cell: Arc<Cell>, incarnation: u64) -> Arc<Self> {
+        let intent = Intent { id: "".into(), attempt: 0, born: Version(0) };
+        let body = Body { agent: None, intent, phase: Phase::Start, watching: None };
+        Arc::new(Life {
+            cell,
+            incarnation,
+            pulse: Arc::new(Pulse::new()),
+            activation: Activation::new(),
+            body: Mutex::new(body),
+        })
+    }
+
+    /// Has it look at what is new.
+    pub(crate) fn nudge(self: &Arc<Self>) {
+        if self.activation.wake()
+            && let Some(runtime) = self.cell.runtime.upgrade()
+        {
+            runtime.queue(Arc::clone(self));
+        }
+    }
+
+    /// Ends it, whatever it is doing. Says whether it has proposed something that is not judged yet, or may be about to.
+    pub(crate) fn end(self: &Arc<Self>) -> bool {
+        self.pulse.end();
+        // From here on no run of it begins.
+        let is_busy = match self.body.try_lock() {
+            Ok(body) => matches!(body.phase, Phase::Proposed(_)),
+            Err(_) => true,
+        };
+        // It sees to what it has begun, unless it hangs.
+        self.nudge();
+        is_busy
+    }
+
+    fn body(&self) -> MutexGuard<'_, Body> {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One turn, on a worker's thread. Only for whom the activation told to.
+    pub(crate) fn turn(self: &Arc<Self>, runtime: &Arc<Runtime>) {
+        self.activation.begin();
+        self.pulse.beat();
+        {
+            let mut body = self.body();
+            loop {
+                match self.step(&mut body, runtime) {
+                    Step::Again => {}
+                    Step::Rest => break,
+                    Step::Ended(state) => {
+                        self.leave(&mut body, runtime);
+                        self.cell.ended(self, state);
+                        break;
+                    }
+                    Step::Failed(reason) => {
+                        self.leave(&mut body, runtime);
+                        self.cell.failed(self, &reason, runtime);
+                        break;
+                    }
+                }
+            }
+        }
+        if self.activation.end() {
+            runtime.queue(Arc::clone(self));
+        }
+    }
+
+    /// Gives up what it has: its agent, and what it has begun.
+    fn leave(&self, body: &mut Body, runtime: &Runtime) {
+        if let Some(number) = body.watching.take() {
+            runtime.watchers().remove(number);
+        }
+        body.phase = Phase::Over;
+        let agent = body.agent.take();
+        // An agent's own code.
+        drop(guarded(|| {
+            drop(agent);
+            Ok(())
+        }));
+    }
+
+    fn step(self: &Arc<Self>, body: &mut Body, runtime: &Arc<Runtime>) -> Step {
+        if let Phase::Over = body.phase {
+            return Step::Rest;
+        }
+        if self.pulse.is_over() {
+            if let Phase::Proposed(proposed) = &body.phase {
+                proposed.ticket.cancel();
+            }
+            self.leave(body, runtime);
+            return Step::Rest;
+        }
+        let is_proposed = matches!(body.phase, Phase::Proposed(_));
+        if !is_proposed && self.cell.is_asked_to_stop() {
+            return Step::Ended(AgentState::Stopped);
+        }
+        if !is_proposed
+            && !matches!(body.phase, Phase::Start)
+            && let Some(letter) = self.cell.next_letter()
+        {
+            return self.read(body, letter);
+        }
+        match &mut body.phase {
+            Phase::Start => self.start(body),
+            Phase::Run => self.run(body, runtime),
+            Phase::Proposed(proposed) => {
+                let waker = Waker::from(Arc::clone(self));
+                let ticket = Pin::new(&mut proposed.ticket);
+                match ticket.poll(&mut TaskContext::from_waker(&waker)) {
+                    Poll::Pending => Step::Rest,
+                    Poll::Ready(outcome) => self.answered(body, &outcome, runtime),
+                }
+            }
+            Phase::Backoff(until) => {
+                if Instant::now() < *until {
+                    return Step::Rest;
+                }
+                body.phase = Phase::Run;
+                Step::Again
+            }
+            Phase::Watching(looked, seen) => {
+                // Registered first, so that what is committed after this look wakes it.
+                let mut watchers = runtime.watchers();
+                // A registration is used up by a change, also by one that a reader cannot see.
+                if !body.watching.is_some_and(|number| watchers.has(number)) && !looked.is_empty() {
+                    body.watching = Some(watchers.add(Arc::downgrade(self), looked.clone()));
+                }
+                drop(watchers);
+                let now = runtime.snapshot();
+                let has_changed = |read: &Read<_>| now.changed_since(read, *seen).is_some();
+                if looked.is_empty() || *seen >= now.horizon && !looked.iter().any(has_changed) {
+                    self.cell.is_in(self, AgentState::Waiting);
+                    return Step::Rest;
+                }
+                body.phase = Phase::Run;
+                Step::Again
+            }
+            Phase::Over => Step::Rest,
+        }
+    }
+
+    fn start(self: &Arc<Self>, body: &mut Body) -> Step {
+        match self.cell.make() {
+            Ok(agent) => {
+                body.agent = Some(agent);
+                body.phase = Phase::Run;
+                self.cell.is_in(self, AgentState::Active);
+                Step::Again
+            }
+            Err(reason) => Step::Failed(reason),
+        }
+    }
+
+    /// Lets the agent read a message. Then it is run, as what it does may depend on it.
+    fn read(self: &Arc<Self>, body: &mut Body, letter: Letter) -> Step {
+        let Body { agent: Some(agent), .. } = body else { return Step::Rest };
+        let mut context = self.context(&body.intent);
+        let Letter { message, reply } = letter;
+        let told = guarded(|| Ok(agent.message(message, &mut context)));
+        self.cell.stats.messages.fetch_add(1, Ordering::Relaxed);
+        let (answer, failed) = match told {
+            Ok(Ok(answer)) => (Ok(answer), None),
+            Ok(Err(error)) => (Err(error.to_string()), None),
+            Err(panic) => (Err(panic.clone()), Some(panic)),
+        };
+        if let Some(reply) = reply {
+            reply.send(answer);
+        }
+        if let Some(reason) = failed {
+            return Step::Failed(reason);
+        }
+        if let Phase::Watching(..) = body.phase {
+            body.phase = Phase::Run;
+        }
+        Step::Again
+    }
+
+    fn context(&self, intent: &Intent) -> Context {
+        Context::of_life(Arc::clone(&self.pulse), intent.random(self.cell.seed))
+    }
+
+    fn run(self: &Arc<Self>, body: &mut Body, runtime: &Arc<Runtime>) -> Step {
+        if let Some(number) = body.watching.take() {
+            runtime.watchers().remove(number);
+        }
+        self.cell.is_in(self, AgentState::Active);
+        let snapshot = runtime.snapshot();
+        if body.intent.attempt == 0 {
+            let id = format!("{OWN}{}:{}", self.cell.id, runtime.next_intent()).into();
+            body.intent = Intent { id, attempt: 0, born: snapshot.version() };
+        }
+        let context = self.context(&body.intent);
+        let Body { agent: Some(agent), .. } = &mut *body else { return Step::Rest };
+        let mut view = View::new(snapshot.clone(), context);
+        self.cell.stats.runs.fetch_add(1, Ordering::Relaxed);
+        let ran = guarded(|| Ok((agent.run(&mut view)?, agent.class())));
+        let (next, class) = match ran {
+            Ok(ran) => ran,
+            Err(reason) => return Step::Failed(reason),
+        };
+        if self.pulse.is_over() {
+            return Step::Again;
+        }
+        let (proposal, looked) = view.finish(self.cell.id.clone(), &body.intent, class);
+        let Some(proposal) = proposal else {
+            body.intent.attempt = 0;
+            return match next {
+                Next::Done => Step::Ended(AgentState::Done),
+                Next::Watch => {
+                    body.phase = Phase::Watching(looked, snapshot.version());
+                    Step::Again
+                }
+            };
+        };
+        let base = proposal.base;
+        match runtime.propose(Proposal { incarnation: self.incarnation, ..proposal }) {
+            Ok(ticket) => {
+                self.cell.stats.proposed.fetch_add(1, Ordering::Relaxed);
+                body.phase = Phase::Proposed(Box::new(Proposed { ticket, base, next, looked }));
+                Step::Again
+            }
+            Err(ProposeError::Full(_)) => self.back_off(body, runtime),
+            Err(error) => Step::Failed(error.to_string()),
+        }
+    }
+
+    /// Takes the outcome of its proposal.
+    fn answered(
+        self: &Arc<Self>,
+        body: &mut Body,
+        outcome: &Outcome,
+        runtime: &Arc<Runtime>,
+    ) -> Step {
+        let phase = std::mem::replace(&mut body.phase, Phase::Run);
+        let (Phase::Proposed(proposed), Some(agent)) = (phase, &mut body.agent) else {
+            return Step::Rest;
+        };
+        let Proposed { base, next, looked, .. } = *proposed;
+        let told = guarded(|| {
+            agent.outcome(outcome);
+            Ok(())
+        });
+        self.cell.stats.answered(outcome);
+        if let Err(reason) = told {
+            return Step::Failed(reason);
+        }
+        match outcome {
+            Outcome::Committed { version, .. } => {
+                body.intent.attempt = 0;
+                match next {
+                    Next::Done => Step::Ended(AgentState::Done),
+                    Next::Watch
+                        if runtime.others_changed(&self.cell.id, &looked, base, *version) =>
+                    {
+                        Step::Again
+                    }
+                    Next::Watch => {
+                        body.phase = Phase::Watching(looked, *version);
+                        Step::Again
+                    }
+                }
+            }
+            Outcome::PreconditionFailed { expected, .. } => {
+                // It fails again until something that it depends on has changed.
+                body.intent.attempt = body.intent.attempt.saturating_add(1);
+                let mut looked = looked;
+                looked.push(Read::Key(expected.key().clone()));
+                body.phase = Phase::Watching(looked, base);
+                Step::Again
+            }
+            // None of its attempts was committed, so that a new intent doubles nothing.
+            Outcome::TooOld { .. } => {
+                body.intent.attempt = 0;
+                Step::Again
+            }
+            outcome if outcome.may_retry() => {
+                if body.intent.attempt + 1 >= self.cell.attempts {
+                    let attempts = self.cell.attempts;
+                    return Step::Failed(format!("lost {attempts} times in a row: {outcome}"));
+                }
+                body.intent.attempt += 1;
+                self.back_off(body, runtime)
+            }
+            outcome => Step::Failed(outcome.to_string()),
+        }
+    }
+
+    /// Waits before the next attempt: twice as long each time, from a quarter of a millisecond to a quarter of a second, less a
+    /// random part of up to a half, so that those who lost together do not meet again.
+    fn back_off(self: &Arc<Self>, body: &mut Body, runtime: &Arc<Runtime>) -> Step {
+        let doublings = body.intent.attempt.saturating_sub(1).min(10);
+        let most = Duration::from_micros(250) * (1 << doublings);
+        let mut context = self.context(&body.intent);
+        let part = (context.random() >> 33) as u32;
+        let less = (most / 2).mul_f64(f64::from(part) / f64::from(1_u32 << 31));
+        let until = Instant::now() + most - less;
+        body.phase = Phase::Backoff(until);
+        runtime.wake_at(until, Arc::downgrade(self));
+        Step::Rest
+    }
+}
+
+impl Wake for Life {
+    fn wake(self: Arc<Self>) {
+        self.nudge();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.nudge();
+    }
+}
+
+/// Wakes whoever of these still lives.
+pub(crate) fn nudge_all(lives: impl IntoIterator<Item = Weak<Life>>) {
+    lives.into_iter().filter_map(|life| life.upgrade()).for_each(|life| life.nudge());
+}

@@ -1,0 +1,445 @@
+//! The threads on which agents live: workers that run them, and a keeper of time who starts them again and notices those that hang.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread::{self, JoinHandle, ThreadId};
+use std::time::{Duration, Instant};
+
+use foldhash::fast::RandomState;
+use queenright_primitives::Version;
+use queenright_primitives::notify::Event;
+use queenright_primitives::snapshot::SnapshotCell;
+
+use super::life::{Life, nudge_all};
+use super::spawn::Cell;
+use super::view::Looked;
+use super::watchers::Watchers;
+use crate::claims::Claims;
+use crate::consensus::{Intake, Submission};
+use crate::error::{HiveError, ProposeError};
+use crate::hive::one_given_back;
+use crate::id::AgentId;
+use crate::log::{MemoryLog, Record};
+use crate::proposal::{Proposal, Read};
+use crate::state::{Snapshot, State};
+use crate::ticket::Ticket;
+
+/// What agents reach of their hive.
+pub(crate) struct Links {
+    pub(crate) cell: Arc<SnapshotCell<State>>,
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) log: Arc<Mutex<MemoryLog>>,
+    pub(crate) claims: Arc<Claims>,
+    pub(crate) seed: u64,
+}
+
+/// So many rounds wait to be looked at by watchers; if there are more, all of them are woken.
+const ROUNDS: usize = 1024;
+/// How long the end waits for agents that are running.
+const END_WITHIN: Duration = Duration::from_secs(5);
+/// How often the keeper looks for agents that hang.
+const ROUND_OF_THE_KEEPER: Duration = Duration::from_millis(20);
+
+pub(crate) struct Runtime {
+    links: Links,
+    jobs: Mutex<VecDeque<Job>>,
+    has_jobs: Event,
+    watchers: Mutex<Watchers>,
+    rounds: Mutex<Rounds>,
+    names: Mutex<HashMap<AgentId, Arc<Cell>, RandomState>>,
+    intents: AtomicU64,
+    workers: Mutex<Vec<Arc<Worker>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Threads that have ended tell.
+    has_ended: Event,
+    notes: Sender<Note>,
+    is_stopping: AtomicBool,
+    /// Threads that hang in an agent.
+    hanging: Mutex<Vec<ThreadId>>,
+}
+
+enum Job {
+    Turn(Arc<Life>),
+    /// Somebody may have looked at what has changed.
+    Rounds,
+}
+
+#[derive(Default)]
+struct Rounds {
+    records: VecDeque<Arc<Record>>,
+    /// Some were dropped.
+    missed: bool,
+}
+
+/// What the keeper is told.
+enum Note {
+    WakeAt(Instant, Weak<Life>),
+    Failed(Arc<Cell>, String),
+    StartAt(Instant, Vec<Arc<Cell>>),
+    Stop,
+}
+
+/// One thread that runs agents.
+struct Worker {
+    thread: OnceLock<ThreadId>,
+    running: Mutex<Option<Arc<Life>>>,
+    /// It hangs in an agent, and is not counted on any more.
+    is_abandoned: AtomicBool,
+}
+
+impl Runtime {
+    pub(crate) fn start(links: Links, workers: usize) -> Result<Arc<Self>, HiveError> {
+        let (notes, told) = channel();
+        let runtime = Arc::new(Runtime {
+            links,
+            jobs: Mutex::default(),
+            has_jobs: Event::new(),
+            watchers: Mutex::default(),
+            rounds: Mutex::default(),
+            names: Mutex::default(),
+            intents: AtomicU64::new(0),
+            workers: Mutex::default(),
+            threads: Mutex::default(),
+            has_ended: Event::new(),
+            notes,
+            is_stopping: AtomicBool::new(false),
+            hanging: Mutex::default(),
+        });
+        for _ in 0..workers.max(1) {
+            runtime.add_worker()?;
+        }
+        let keeper = Arc::clone(&runtime);
+        runtime.spawn_thread("queenright-keeper", move || Keeper::new(keeper).run(&told))?;
+        Ok(runtime)
+    }
+
+    fn spawn_thread(
+        self: &Arc<Self>,
+        name: &str,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<(), HiveError> {
+        let runtime = Arc::clone(self);
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            run();
+            runtime.has_ended.notify_all();
+        });
+        let thread = thread.map_err(|error| HiveError::Start(error.to_string()))?;
+        lock(&self.threads).push(thread);
+        Ok(())
+    }
+
+    fn add_worker(self: &Arc<Self>) -> Result<(), HiveError> {
+        let worker = Arc::new(Worker {
+            thread: OnceLock::new(),
+            running: Mutex::default(),
+            is_abandoned: AtomicBool::new(false),
+        });
+        let (runtime, this) = (Arc::clone(self), Arc::clone(&worker));
+        self.spawn_thread("queenright-agents", move || this.run(&runtime))?;
+        lock(&self.workers).push(worker);
+        Ok(())
+    }
+
+    pub(crate) fn watchers(&self) -> MutexGuard<'_, Watchers> {
+        lock(&self.watchers)
+    }
+
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.links.claims
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.links.seed
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot::published(self.links.cell.load())
+    }
+
+    pub(crate) fn next_intent(&self) -> u64 {
+        // Relaxed: it only has to differ.
+        self.intents.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn propose(&self, proposal: Proposal) -> Result<Ticket, ProposeError> {
+        let (submission, receiver) = Submission::one(proposal);
+        self.links.intake.push(submission).map_err(one_given_back)?;
+        Ok(Ticket::new(receiver))
+    }
+
+    pub(crate) fn queue(&self, life: Arc<Life>) {
+        self.add_job(Job::Turn(life));
+    }
+
+    fn add_job(&self, job: Job) {
+        lock(&self.jobs).push_back(job);
+        self.has_jobs.notify_one();
+    }
+
+    pub(crate) fn wake_at(&self, time: Instant, life: Weak<Life>) {
+        // The keeper is gone only if all agents are to end.
+        let _ = self.notes.send(Note::WakeAt(time, life));
+    }
+
+    pub(crate) fn tell_failure(&self, cell: Arc<Cell>, reason: String) {
+        let _ = self.notes.send(Note::Failed(cell, reason));
+    }
+
+    pub(crate) fn start_at(&self, time: Instant, cells: Vec<Arc<Cell>>) {
+        let _ = self.notes.send(Note::StartAt(time, cells));
+    }
+
+    /// A round was published.
+    pub(crate) fn committed(&self, record: &Arc<Record>) {
+        if record.verdicts.accepted.is_empty() {
+            return;
+        }
+        let mut rounds = lock(&self.rounds);
+        let was_empty = rounds.records.is_empty() && !rounds.missed;
+        if rounds.records.len() < ROUNDS {
+            rounds.records.push_back(Arc::clone(record));
+        } else {
+            rounds.missed = true;
+        }
+        drop(rounds);
+        if was_empty {
+            self.add_job(Job::Rounds);
+        }
+    }
+
+    /// Wakes those who looked at what has changed.
+    fn look_at_rounds(&self) {
+        let rounds = std::mem::take(&mut *lock(&self.rounds));
+        let mut woken = Vec::new();
+        let mut watchers = self.watchers();
+        if rounds.missed {
+            woken = watchers.take_all();
+        } else {
+            let writes = rounds.records.iter().flat_map(|record| record.accepted());
+            for (key, _) in writes.flat_map(|proposal| &proposal.writes) {
+                watchers.take(key, &mut woken);
+            }
+        }
+        drop(watchers);
+        nudge_all(woken);
+    }
+
+    /// Whether others changed what an agent looked at, up to and including the version that committed its own proposal.
+    pub(crate) fn others_changed(
+        &self,
+        agent: &AgentId,
+        looked: &Looked,
+        base: Version,
+        version: Version,
+    ) -> bool {
+        // Rounds from elsewhere came between: rather run once more than miss one of their changes.
+        if version > base.next() {
+            return true;
+        }
+        let Some(record) = lock(&self.links.log).record(version) else { return true };
+        let others = record.accepted().filter(|proposal| proposal.agent != *agent);
+        let mut written = others.flat_map(|proposal| &proposal.writes).map(|(key, _)| key);
+        written.any(|key| {
+            looked.iter().any(|read| match read {
+                Read::Key(read) => read == key,
+                Read::Under(prefix) => key.is_under(prefix.as_str()),
+            })
+        })
+    }
+
+    /// Takes a name; says whether it was free.
+    pub(crate) fn take_name(&self, cell: &Arc<Cell>) -> bool {
+        let mut names = lock(&self.names);
+        // Looked at under the lock, so that nobody comes in after those who are there were told to end.
+        if self.is_stopping() || names.contains_key(&cell.id) {
+            return false;
+        }
+        names.insert(cell.id.clone(), Arc::clone(cell));
+        true
+    }
+
+    pub(crate) fn free_name(&self, cell: &Arc<Cell>) {
+        let mut names = lock(&self.names);
+        if names.get(&cell.id).is_some_and(|holder| Arc::ptr_eq(holder, cell)) {
+            names.remove(&cell.id);
+        }
+    }
+
+    /// How many agents are in which state.
+    pub(crate) fn states(&self) -> BTreeMap<&'static str, usize> {
+        let cells: Vec<_> = lock(&self.names).values().cloned().collect();
+        let mut states = BTreeMap::new();
+        for cell in cells {
+            *states.entry(cell.state().name()).or_default() += 1;
+        }
+        states
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::SeqCst)
+    }
+
+    /// Ends all agents and threads. An agent that is running is waited for, but not for ever: then its thread is left alone.
+    pub(crate) fn stop(&self) {
+        let cells: Vec<Arc<Cell>> = {
+            let names = lock(&self.names);
+            self.is_stopping.store(true, Ordering::SeqCst);
+            names.values().cloned().collect()
+        };
+        for cell in cells {
+            cell.kill(self);
+        }
+        let _ = self.notes.send(Note::Stop);
+        self.has_jobs.notify_all();
+        let this = thread::current().id();
+        let hang = lock(&self.hanging).clone();
+        let is_awaited = |id: ThreadId| id != this && !hang.contains(&id);
+        let mut threads = std::mem::take(&mut *lock(&self.threads));
+        threads.retain(|thread| is_awaited(thread.thread().id()));
+        let all_ended = || threads.iter().all(JoinHandle::is_finished).then_some(());
+        // A thread tells before it is quite at its end, so that somebody has to look once more.
+        let deadline = Instant::now() + END_WITHIN;
+        while all_ended().is_none() && Instant::now() < deadline {
+            let _ = self.has_ended.wait_until_timeout(Duration::from_millis(1), all_ended);
+        }
+        for thread in threads.into_iter().filter(JoinHandle::is_finished) {
+            drop(thread.join());
+        }
+    }
+
+    fn next_job(&self, worker: &Worker) -> Option<Job> {
+        self.has_jobs.wait_until(|| {
+            if worker.is_abandoned.load(Ordering::SeqCst) {
+                return Some(None);
+            }
+            match lock(&self.jobs).pop_front() {
+                Some(job) => Some(Some(job)),
+                None => self.is_stopping().then_some(None),
+            }
+        })
+    }
+}
+
+impl Worker {
+    fn run(&self, runtime: &Arc<Runtime>) {
+        let _ = self.thread.set(thread::current().id());
+        while let Some(job) = runtime.next_job(self) {
+            match job {
+                Job::Rounds => runtime.look_at_rounds(),
+                Job::Turn(life) => {
+                    *lock(&self.running) = Some(Arc::clone(&life));
+                    life.turn(runtime);
+                    *lock(&self.running) = None;
+                }
+            }
+        }
+    }
+}
+
+/// Keeps time.
+struct Keeper {
+    runtime: Arc<Runtime>,
+    timers: BinaryHeap<Reverse<Timer>>,
+    number: u64,
+}
+
+struct Timer {
+    at: Instant,
+    number: u64,
+    what: What,
+}
+
+enum What {
+    Wake(Weak<Life>),
+    Start(Vec<Arc<Cell>>),
+}
+
+impl Keeper {
+    fn new(runtime: Arc<Runtime>) -> Self {
+        Keeper { runtime, timers: BinaryHeap::new(), number: 0 }
+    }
+
+    fn run(mut self, told: &Receiver<Note>) {
+        let began = Instant::now();
+        loop {
+            let now = Instant::now();
+            while let Some(Reverse(timer)) = self.timers.peek()
+                && timer.at <= now
+            {
+                match self.timers.pop().map(|Reverse(timer)| timer.what) {
+                    Some(What::Wake(life)) => nudge_all([life]),
+                    Some(What::Start(cells)) => {
+                        cells.iter().for_each(|cell| cell.begin_again(&self.runtime));
+                    }
+                    None => {}
+                }
+            }
+            self.look_for_hangs(now);
+            let next =
+                self.timers.peek().map(|Reverse(timer)| timer.at.saturating_duration_since(now));
+            let wait = next.unwrap_or(ROUND_OF_THE_KEEPER).min(ROUND_OF_THE_KEEPER);
+            match told.recv_timeout(wait) {
+                Ok(Note::WakeAt(at, life)) => self.add(at, What::Wake(life)),
+                Ok(Note::StartAt(at, cells)) => self.add(at, What::Start(cells)),
+                Ok(Note::Failed(cell, reason)) => {
+                    if !self.runtime.is_stopping() {
+                        cell.supervise(&reason, began.elapsed(), &self.runtime);
+                    }
+                }
+                Ok(Note::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn add(&mut self, at: Instant, what: What) {
+        self.number += 1;
+        self.timers.push(Reverse(Timer { at, number: self.number, what }));
+    }
+
+    /// Gives up on workers whose agent has not been heard of for too long, and puts others in their place.
+    fn look_for_hangs(&self, now: Instant) {
+        let workers = lock(&self.runtime.workers).clone();
+        for worker in workers {
+            let running = lock(&worker.running).clone();
+            let Some(life) = running else { continue };
+            let silent = now.saturating_duration_since(life.pulse.last_beat());
+            if silent < life.cell.hang_after {
+                continue;
+            }
+            worker.is_abandoned.store(true, Ordering::SeqCst);
+            lock(&self.runtime.hanging).extend(worker.thread.get());
+            lock(&self.runtime.workers).retain(|other| !Arc::ptr_eq(other, &worker));
+            // If there is no thread to be had, those that are left go on.
+            let _ = self.runtime.add_worker();
+            life.cell.hangs(&life, silent, &self.runtime);
+        }
+    }
+}
+
+impl PartialEq for Timer {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Timer {}
+
+impl PartialOrd for Timer {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Timer {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
