@@ -395,6 +395,19 @@ fn who_is_asked_to_stop_ends_what_it_has_begun() {
 }
 
 #[test]
+fn what_was_read_is_acted_upon_before_a_stop() {
+    let hive = Hive::builder().build().unwrap();
+    let supervisor = supervised(&hive);
+    for round in 1..200 {
+        let clerk = supervisor.spawn("clerk", Spawn::default(), || Ok(Clerk(0))).unwrap();
+        assert_eq!(clerk.ask(round, LONG), Ok(round.into()));
+        clerk.stop();
+        assert_eq!(clerk.join(), AgentState::Stopped);
+        assert_eq!(int(&hive, "told"), round);
+    }
+}
+
+#[test]
 fn agents_are_made_in_parallel() {
     let hive = Hive::builder().threads(2.try_into().unwrap()).build().unwrap();
     let both = Arc::new(Barrier::new(2));

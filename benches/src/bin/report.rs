@@ -50,6 +50,9 @@ struct Arguments {
     /// Only measure the memory of this many agents, and print it: what the tool asks of a process of its own
     #[arg(long = scenarios::IDLE_AGENTS, hide = true)]
     idle_agents: Option<u64>,
+    /// Those that live under a supervisor, instead of those that are run in waves
+    #[arg(long = scenarios::SUPERVISED, hide = true)]
+    supervised: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,7 +78,7 @@ fn run(arguments: &Arguments) -> Result<bool, Failed> {
     let scenarios = scenarios::all();
     let mut out = io::stdout().lock();
     if let Some(count) = arguments.idle_agents {
-        writeln!(out, "{}", scenarios::bytes_of_idle_agents(count))?;
+        writeln!(out, "{}", scenarios::bytes_of_idle_agents(count, arguments.supervised))?;
         return Ok(true);
     }
     if arguments.list {

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use queenright::consensus::{CastVote, QuorumRule, RoundInput, Threshold, Vote, decide};
 use queenright::{
-    AgentError, FnAgent, Hive, Key, Next, Op, Proposal, Read, Snapshot, State, View, agent,
+    AgentError, AgentState, FnAgent, Hive, Key, Next, Op, Proposal, Read, Snapshot, Spawn, State,
+    Supervision, View, agent,
 };
 use queenright_measure::{Case, Contender, Figure, Goal, Per, Sampler, Scenario, Side};
 
@@ -373,7 +374,8 @@ fn idle_agents(
 fn spawning(quick: bool) -> Vec<Case> {
     let mut cases = Vec::new();
     let sizes: &[u64] = if quick { &[8, 16, 1000] } else { &[4, 8, 16, 32, 1000, 10_000] };
-    for micros in [0_u64, 100] {
+    let kinds = [(false, 0_u64), (false, 100), (true, 0), (true, 100)];
+    for (supervised, micros) in kinds {
         for &count in sizes {
             if micros > 0 && count > 32 {
                 continue;
@@ -382,10 +384,12 @@ fn spawning(quick: bool) -> Vec<Case> {
             let mut case = Case::nanoseconds()
                 .hands_over()
                 .limit("thread hand-over", 2.0)
+                .param("run", how_run(supervised))
                 .param("initialisation µs", micros)
                 .axis("agents", count)
                 .contenders(move || {
-                    let mut all = vec![spawn(count, time)];
+                    let mut all =
+                        vec![if supervised { start(count, time) } else { spawn(count, time) }];
                     if micros > 0 {
                         all.push(Contender::peer("one after another", move |sampler| {
                             sampler.each(|| (0..count).for_each(|_| initialise(time)));
@@ -416,6 +420,31 @@ fn spawn(count: u64, time: Duration) -> Contender {
             let settled = hive.run_until_settled(8).expect("nobody else runs it");
             assert!(settled.is_settled() && settled.failed.is_empty());
             hive
+        });
+    })
+}
+
+fn start(count: u64, time: Duration) -> Contender {
+    Contender::ours("queenright Supervisor::spawn_all", move |sampler| {
+        let prepare = || {
+            let hive = Hive::builder().build().expect("a thread can be started");
+            let supervisor =
+                hive.supervisor(Supervision::default()).expect("threads can be started");
+            let idle = move || {
+                initialise(time);
+                Ok(agent("agent", |_: &mut View| Ok(Next::Watch)))
+            };
+            let agents: Vec<_> =
+                (0..count).map(|number| (format!("agent-{number}"), idle)).collect();
+            // Its threads are awake, as in a hive that has agents.
+            let first = supervisor.spawn("first", Spawn::default(), idle);
+            first.expect("the name is free").wait_for(|state| *state == AgentState::Waiting);
+            (hive, supervisor, agents)
+        };
+        sampler.each_with(prepare, |(hive, supervisor, agents)| {
+            let agents = supervisor.spawn_all(Spawn::default(), agents).expect("names are free");
+            assert_eq!(agents.len() as u64, count);
+            (hive, agents)
         });
     })
 }
@@ -476,24 +505,33 @@ fn working_agents(count: u64) -> impl FnMut(&mut Sampler<'_>) {
 
 fn memory(quick: bool) -> Vec<Case> {
     let sizes: &[u64] = if quick { &[100, 10_000] } else { &[10, 50, 100, 200, 10_000] };
-    let case = |&count: &u64| {
+    let case = |(supervised, count): (bool, u64)| {
         Case::count("bytes")
+            .param("run", how_run(supervised))
             .axis("agents", count)
             .goal(Goal::AtMost(1024.0))
-            .contenders(move || vec![idle(count)])
+            .contenders(move || vec![idle(count, supervised)])
     };
-    sizes.iter().map(case).collect()
+    let all = [false, true].into_iter();
+    all.flat_map(|supervised| sizes.iter().map(move |count| case((supervised, *count)))).collect()
+}
+
+fn how_run(supervised: bool) -> &'static str {
+    if supervised { "supervised" } else { "in waves" }
 }
 
 /// The report tool's own switch for a process that does nothing but [`bytes_of_idle_agents`].
 pub const IDLE_AGENTS: &str = "idle-agents";
+/// And of agents under a supervisor.
+pub const SUPERVISED: &str = "supervised";
 
-fn idle(count: u64) -> Contender {
+fn idle(count: u64, supervised: bool) -> Contender {
     Contender::ours("queenright agent", move |sampler| {
         // A process of its own: what earlier scenarios left to be freed later would be counted here.
         let program = std::env::current_exe().expect("this program has a file");
         let switch = format!("--{IDLE_AGENTS}={count}");
-        let output = std::process::Command::new(program).arg(switch).output();
+        let of = supervised.then(|| format!("--{SUPERVISED}"));
+        let output = std::process::Command::new(program).arg(switch).args(of).output();
         let output = output.expect("this program can be started again");
         let bytes = String::from_utf8_lossy(&output.stdout).trim().parse::<f64>();
         sampler.value(bytes.expect("a number of bytes") / count as f64);
@@ -502,7 +540,7 @@ fn idle(count: u64) -> Contender {
 
 /// How many bytes a hive's agents take that have run once and wait for a key to change. Only in a program whose
 /// allocator counts.
-pub fn bytes_of_idle_agents(count: u64) -> i64 {
+pub fn bytes_of_idle_agents(count: u64, supervised: bool) -> i64 {
     let watching = |number: u64| {
         agent(format!("agent-{number}"), |view: &mut View| {
             view.get("wanted")?;
@@ -515,9 +553,18 @@ pub fn bytes_of_idle_agents(count: u64) -> i64 {
         let settled = hive.run_until_settled(8).expect("nobody else runs it");
         assert!(settled.is_settled() && settled.failed.is_empty());
     };
+    let supervisor = hive.supervisor(Supervision::default()).expect("threads can be started");
+    let live = |agents: std::ops::Range<u64>| {
+        let agents = agents.map(|number| (format!("agent-{number}"), move || Ok(watching(number))));
+        let agents = supervisor.spawn_all(Spawn::default(), agents).expect("names are free");
+        for agent in &agents {
+            agent.wait_for(|state| *state == AgentState::Waiting);
+        }
+    };
+    let begin = |agents| if supervised { live(agents) } else { settle(agents) };
     // The pool's threads and the hive's own tables come with the first agent.
-    settle(count..count + 1);
-    let (grown, ()) = allocator::growth(|| settle(0..count));
+    begin(count..count + 1);
+    let (grown, ()) = allocator::growth(|| begin(0..count));
     assert!(grown > 0, "agents take memory, and it is counted");
     grown
 }

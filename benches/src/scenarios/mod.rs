@@ -16,7 +16,7 @@ mod scheduling;
 mod snapshot;
 mod staging;
 
-pub use hive::{IDLE_AGENTS, bytes_of_idle_agents};
+pub use hive::{IDLE_AGENTS, SUPERVISED, bytes_of_idle_agents};
 
 /// Every scenario, in the order of the suites.
 pub fn all() -> Vec<Scenario> {

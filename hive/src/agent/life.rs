@@ -40,6 +40,8 @@ struct Body {
     phase: Phase,
     /// Its number among the watchers.
     watching: Option<u64>,
+    /// Whether it has read a message, and not run since.
+    was_told: bool,
 }
 
 enum Phase {
@@ -72,7 +74,8 @@ enum Step {
 impl Life {
     pub(crate) fn new(cell: Arc<Cell>, incarnation: u64) -> Arc<Self> {
         let intent = Intent { id: "".into(), attempt: 0, born: Version(0) };
-        let body = Body { agent: None, intent, phase: Phase::Start, watching: None };
+        let body =
+            Body { agent: None, intent, phase: Phase::Start, watching: None, was_told: false };
         Arc::new(Life {
             cell,
             incarnation,
@@ -162,11 +165,11 @@ impl Life {
             return Step::Rest;
         }
         let is_proposed = matches!(body.phase, Phase::Proposed(_));
-        if !is_proposed && self.cell.is_asked_to_stop() {
+        if !is_proposed && !body.was_told && self.cell.is_asked_to_stop() {
             return Step::Ended(AgentState::Stopped);
         }
-        if !is_proposed
-            && !matches!(body.phase, Phase::Start)
+        let is_ending = body.was_told && self.cell.is_asked_to_stop();
+        if !(is_proposed || is_ending || matches!(body.phase, Phase::Start))
             && let Some(letter) = self.cell.next_letter()
         {
             return self.read(body, letter);
@@ -240,6 +243,7 @@ impl Life {
         if let Some(reason) = failed {
             return Step::Failed(reason);
         }
+        body.was_told = true;
         if let Phase::Watching(..) = body.phase {
             body.phase = Phase::Run;
         }
@@ -254,6 +258,7 @@ impl Life {
         if let Some(number) = body.watching.take() {
             runtime.watchers().remove(number);
         }
+        body.was_told = false;
         self.cell.is_in(self, AgentState::Active);
         let snapshot = runtime.snapshot();
         if body.intent.attempt == 0 {

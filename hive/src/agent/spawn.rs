@@ -188,8 +188,6 @@ pub(crate) struct Cell {
     make: Mutex<Box<Make>>,
     mailbox: Mutex<Mailbox>,
     now: Mutex<Now>,
-    /// Its state has changed.
-    changed: Event,
     wants_stop: AtomicBool,
     pub(crate) stats: Counts,
     pub(crate) runtime: Weak<Runtime>,
@@ -204,6 +202,8 @@ struct Now {
     life: Option<Arc<Life>>,
     /// Whether it was started once, so that a failure is for its supervisor to see to.
     was_ready: bool,
+    /// Who waits for its state to change.
+    waiting: Vec<notify::Sender<()>>,
 }
 
 impl Cell {
@@ -236,12 +236,11 @@ impl Cell {
         let left = if state.is_over() { self.close() } else { VecDeque::new() };
         now.state = state;
         let life = if has_ended { now.life.take() } else { None };
+        let waiting = if changes { std::mem::take(&mut now.waiting) } else { Vec::new() };
         drop(now);
         // Who asked is told that nobody will answer.
         drop((life, left));
-        if changes {
-            self.changed.notify_all();
-        }
+        waiting.into_iter().for_each(|waiting| waiting.send(()));
         true
     }
 
@@ -294,35 +293,37 @@ impl Cell {
     pub(crate) fn begin_again(self: &Arc<Self>, runtime: &Runtime) {
         let fenced = runtime.claims().fence(self.id.clone());
         let life = Life::new(Arc::clone(self), fenced.incarnation);
-        {
+        let waiting = {
             let mut now = lock(&self.now);
             if now.state != AgentState::Restarting || runtime.is_stopping() {
                 return;
             }
             now.state = AgentState::Starting;
             now.life = Some(Arc::clone(&life));
-        }
+            std::mem::take(&mut now.waiting)
+        };
+        waiting.into_iter().for_each(|waiting| waiting.send(()));
         self.stats.restarts.fetch_add(1, Ordering::Relaxed);
         life.nudge();
     }
 
     /// Ends its life; the state says why. Says whether it was not over before.
     fn end(self: &Arc<Self>, state: AgentState, runtime: &Runtime) -> bool {
-        let (life, left) = {
+        let (life, left, waiting) = {
             let mut now = lock(&self.now);
             if now.state.is_over() {
                 return false;
             }
             let left = if state.is_over() { self.close() } else { VecDeque::new() };
             now.state = state;
-            (now.life.take(), left)
+            (now.life.take(), left, std::mem::take(&mut now.waiting))
         };
         if life.is_some_and(|life| life.end()) {
             // What it has proposed and was not judged is refused.
             runtime.claims().fence(self.id.clone());
         }
         drop(left);
-        self.changed.notify_all();
+        waiting.into_iter().for_each(|waiting| waiting.send(()));
         true
     }
 
@@ -504,8 +505,12 @@ impl Supervisor {
             place: members.len(),
             make: Mutex::new(Box::new(move || Ok(Box::new(make()?)))),
             mailbox: Mutex::new(Mailbox::new(spawn.mailbox, spawn.overflow)),
-            now: Mutex::new(Now { state: AgentState::Starting, life: None, was_ready: false }),
-            changed: Event::new(),
+            now: Mutex::new(Now {
+                state: AgentState::Starting,
+                life: None,
+                was_ready: false,
+                waiting: Vec::new(),
+            }),
             wants_stop: AtomicBool::new(false),
             stats: Counts::default(),
             runtime: Weak::clone(&self.runtime),
@@ -634,7 +639,8 @@ impl AgentRef {
         }
     }
 
-    /// Asks it to stop: what it has begun ends in an outcome first; what waits in its mailbox is dropped.
+    /// Asks it to stop: what it has begun ends in an outcome first, and after a message that it has read it is run once more; what waits in its
+    /// mailbox is dropped.
     pub fn stop(&self) {
         self.0.wants_stop.store(true, Ordering::SeqCst);
         self.nudge();
@@ -650,19 +656,50 @@ impl AgentRef {
 
     /// Waits until it is over, and says how.
     pub fn join(&self) -> AgentState {
-        self.0.changed.wait_until(|| Some(self.state()).filter(AgentState::is_over))
+        self.wait_for(|_| false)
     }
 
     /// The same, for at most so long.
     pub fn join_timeout(&self, timeout: Duration) -> Option<AgentState> {
-        let is_over = || Some(self.state()).filter(AgentState::is_over);
-        self.0.changed.wait_until_timeout(timeout, is_over)
+        // A time that no clock reaches is no limit.
+        let deadline = Instant::now().checked_add(timeout);
+        self.wait_until(|_| false, deadline)
     }
 
     /// Waits until it stands where `is_it` says, or is over.
     pub fn wait_for(&self, is_it: impl Fn(&AgentState) -> bool) -> AgentState {
-        let look = || Some(self.state()).filter(|state| is_it(state) || state.is_over());
-        self.0.changed.wait_until(look)
+        // Without a deadline there is an answer.
+        self.wait_until(is_it, None).unwrap_or(AgentState::Killed)
+    }
+
+    fn wait_until(
+        &self,
+        is_it: impl Fn(&AgentState) -> bool,
+        deadline: Option<Instant>,
+    ) -> Option<AgentState> {
+        loop {
+            let mut changed = {
+                let mut now = lock(&self.0.now);
+                if now.state.is_over() || is_it(&now.state) {
+                    return Some(now.state.clone());
+                }
+                // Those who gave up.
+                now.waiting.retain(|waiting| !waiting.is_cancelled());
+                let (sender, receiver) = notify::oneshot();
+                now.waiting.push(sender);
+                receiver
+            };
+            match deadline {
+                None => drop(changed.wait()),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if let Err(WaitError::TimedOut) = changed.wait_timeout(left) {
+                        changed.cancel();
+                        return None;
+                    }
+                }
+            }
+        }
     }
 
     fn ready(&self) -> Result<(), SpawnError> {
