@@ -27,6 +27,8 @@
 //! | change something from one place | [`Hive::transact`] |
 //! | send a change and go on | [`Hive::propose`], and wait or await its [`Ticket`] |
 //! | run many workers to a common result, the same each time | [`Hive::spawn_all`] and [`Hive::run_until_settled`] |
+//! | keep agents that react, are told things and are started again | [`Hive::supervisor`] and [`Supervisor::spawn`] |
+//! | change something only if enough of a roll agree | [`Proposal::with_quorum`], [`Hive::vote`] |
 //! | only read | [`Hive::snapshot`] |
 //!
 //! # Guarantees
