@@ -219,7 +219,14 @@ impl Claims {
         self.rounds.begin(round.0);
     }
 
-    /// The life in which an agent may propose: 0 if none was ever ended.
+    /// Ends a life of an agent that has this number, and all before it; those after it are left alone.
+    pub(crate) fn fence_life(&self, agent: &AgentId, number: u64) {
+        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        let lowest = lives.entry(agent.clone()).or_default();
+        *lowest = number.saturating_add(1).max(*lowest);
+    }
+
+    /// The lowest life in which an agent may propose: 0 if none was ever ended.
     pub(crate) fn life_of(&self, agent: &AgentId) -> u64 {
         let lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
         lives.get(agent).copied().unwrap_or_default()

@@ -1,6 +1,6 @@
 //! The hive itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
@@ -57,6 +57,8 @@ pub struct Hive {
     /// Made when the first agent is spawned.
     agents: Arc<OnceLock<Arc<Runtime>>>,
     starting: Mutex<()>,
+    /// The names of all agents that are not over.
+    names: Arc<Mutex<HashSet<AgentId>>>,
     seed: u64,
     counters: Arc<Counters>,
     stop: Arc<Stop>,
@@ -130,6 +132,7 @@ impl Hive {
             ballots,
             agents,
             starting: Mutex::default(),
+            names: Arc::default(),
             seed,
             counters,
             stop,
@@ -297,6 +300,7 @@ impl Hive {
             log: Arc::clone(&self.log),
             claims: Arc::clone(&self.claims),
             seed: self.seed,
+            names: Arc::clone(&self.names),
         };
         let workers = match &self.pool {
             Some(pool) => pool.current_num_threads(),
@@ -327,7 +331,11 @@ impl Hive {
             if [BASE_AGENT, TRANSACT_AGENT].contains(&agent.name()) {
                 return Err(HiveError::NameTaken(agent.name().into()));
             }
-            roster.add(Box::new(agent), now).map_err(HiveError::NameTaken)?;
+            let name = AgentId::from(agent.name());
+            if !self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone()) {
+                return Err(HiveError::NameTaken(name));
+            }
+            roster.add(name, Box::new(agent), now);
         }
         Ok(())
     }
@@ -485,10 +493,11 @@ impl Hive {
             self.intake.close();
             self.agents.get().cloned()
         };
-        if let Some(agents) = agents
-            && !self.intake.is_queens_thread()
-        {
+        if let Some(agents) = agents {
             agents.stop();
+            if !self.intake.is_queens_thread() {
+                agents.wait_for_the_end();
+            }
         }
         // The last handle may be dropped, or the hive shut down, by a waker on the queen's own thread: nobody waits there, not
         // for the lock either, which may be held by one who waits for her.

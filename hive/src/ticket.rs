@@ -107,7 +107,8 @@ impl Ticket {
     }
 
     /// Takes the proposal back, if the round that judges it has not begun. Its outcome tells: it is
-    /// [`Cancelled`](Outcome::Cancelled) then. It is the attempt that is taken back, also for others who sent the same one.
+    /// [`Cancelled`](Outcome::Cancelled) then. It is the attempt that is taken back, also for others who sent the same one. If it is being voted on,
+    /// that ends with the next thing that the queen does, such as a [`drain`](crate::Hive::drain).
     pub fn cancel(&self) {
         self.0.0.cancel();
     }

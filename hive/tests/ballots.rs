@@ -213,6 +213,7 @@ fn more_ballots_than_are_allowed_are_refused() {
     hive.shutdown(Duration::ZERO);
     assert!(matches!(open.map(Ticket::wait), [Outcome::Rejected { .. }, Outcome::Cancelled]));
     assert_eq!(again.wait(), Outcome::Cancelled, "nobody can vote on it any more");
+    assert!(hive.ballots().is_empty());
     assert_eq!(hive.vote(CastVote::on("b", "ada", Vote::Yes)), Err(VoteError::Closed));
     let metrics = hive.metrics();
     assert_eq!((metrics.taken, metrics.answered(), metrics.voted_on), (4, 4, 0));
@@ -232,6 +233,37 @@ fn who_loses_with_votes_keeps_them_for_the_next_round() {
     let history = assert_replays(&hive);
     let judged = history.iter().filter(|record| !record.input.ballots.is_empty());
     assert_eq!(judged.count(), 2, "one of them lost the first time");
+}
+
+#[test]
+fn what_was_rejected_is_answered_the_same_again_without_a_vote() {
+    let hive = Hive::builder().build().unwrap();
+    let proposal = set(&hive, "p", "p").with_quorum(three(Threshold::Majority));
+    let first = hive.propose(proposal.clone()).unwrap();
+    vote(&hive, "p", "ada", Vote::No).unwrap();
+    vote(&hive, "p", "bob", Vote::No).unwrap();
+    let first = first.wait();
+    assert!(matches!(first, Outcome::Rejected { .. }));
+    assert_eq!(hive.propose(proposal).unwrap().wait(), first);
+    assert!(hive.ballots().is_empty());
+    assert_replays(&hive);
+}
+
+#[test]
+fn what_comes_under_the_name_of_a_ballot_waits_for_it_though_it_needs_no_votes() {
+    let hive = Hive::builder().build().unwrap();
+    let voted = propose(&hive, "p", three(Threshold::Majority));
+    let plain = hive.propose(set(&hive, "p", "p")).unwrap();
+    hive.drain().unwrap();
+    assert_eq!(hive.metrics().voted_on, 2);
+    plain.cancel();
+    hive.drain().unwrap();
+    // The name was taken back, whoever sent it.
+    let told = [voted.wait(), plain.wait()];
+    let is_told =
+        |outcome: &Outcome| matches!(outcome, Outcome::Cancelled | Outcome::Invalid { .. });
+    assert!(told.iter().all(is_told), "{told:?}");
+    assert_replays(&hive);
 }
 
 /// G3 and G11: whoever votes when and how often, each proposal gets one answer, and that is what the recorded votes say.

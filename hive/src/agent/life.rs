@@ -26,8 +26,8 @@ use crate::ticket::Ticket;
 /// One life of an agent.
 pub(crate) struct Life {
     pub(crate) cell: Arc<Cell>,
-    /// Its proposals show this number, and are refused once the agent has a later one.
-    incarnation: u64,
+    /// No other life has it, and later ones have larger ones. Its proposals show it.
+    pub(crate) number: u64,
     pub(crate) pulse: Arc<Pulse>,
     activation: Activation,
     body: Mutex<Body>,
@@ -40,8 +40,10 @@ struct Body {
     phase: Phase,
     /// Its number among the watchers.
     watching: Option<u64>,
-    /// Whether it has read a message, and not run since.
-    was_told: bool,
+    /// How many messages it has read since it ran last.
+    told: u32,
+    /// How often it has lost since it last won.
+    losses: u32,
 }
 
 enum Phase {
@@ -62,6 +64,11 @@ struct Proposed {
     looked: Looked,
 }
 
+/// After so many steps others have their turn.
+const STEPS: u32 = 64;
+/// So many messages are read before the agent is run.
+const LETTERS: u32 = 16;
+
 /// How a step of a life went on.
 enum Step {
     Again,
@@ -72,13 +79,13 @@ enum Step {
 }
 
 impl Life {
-    pub(crate) fn new(cell: Arc<Cell>, incarnation: u64) -> Arc<Self> {
+    pub(crate) fn new(cell: Arc<Cell>, number: u64) -> Arc<Self> {
         let intent = Intent { id: "".into(), attempt: 0, born: Version(0) };
         let body =
-            Body { agent: None, intent, phase: Phase::Start, watching: None, was_told: false };
+            Body { agent: None, intent, phase: Phase::Start, watching: None, told: 0, losses: 0 };
         Arc::new(Life {
             cell,
-            incarnation,
+            number,
             pulse: Arc::new(Pulse::new()),
             activation: Activation::new(),
             body: Mutex::new(body),
@@ -114,10 +121,15 @@ impl Life {
     /// One turn, on a worker's thread. Only for whom the activation told to.
     pub(crate) fn turn(self: &Arc<Self>, runtime: &Arc<Runtime>) {
         self.activation.begin();
-        self.pulse.beat();
         {
             let mut body = self.body();
-            loop {
+            for step in 0.. {
+                if step >= STEPS {
+                    // Others wait. This one owns the activation, so that nobody else is told to run it.
+                    let _ = self.activation.wake();
+                    break;
+                }
+                self.pulse.beat();
                 match self.step(&mut body, runtime) {
                     Step::Again => {}
                     Step::Rest => break,
@@ -165,11 +177,11 @@ impl Life {
             return Step::Rest;
         }
         let is_proposed = matches!(body.phase, Phase::Proposed(_));
-        if !is_proposed && !body.was_told && self.cell.is_asked_to_stop() {
+        if !is_proposed && body.told == 0 && self.cell.is_asked_to_stop() {
             return Step::Ended(AgentState::Stopped);
         }
-        let is_ending = body.was_told && self.cell.is_asked_to_stop();
-        if !(is_proposed || is_ending || matches!(body.phase, Phase::Start))
+        let has_read = body.told >= LETTERS || body.told > 0 && self.cell.is_asked_to_stop();
+        if !(is_proposed || has_read || matches!(body.phase, Phase::Start))
             && let Some(letter) = self.cell.next_letter()
         {
             return self.read(body, letter);
@@ -230,11 +242,12 @@ impl Life {
         let Body { agent: Some(agent), .. } = body else { return Step::Rest };
         let mut context = self.context(&body.intent);
         let Letter { message, reply } = letter;
-        let told = guarded(|| Ok(agent.message(message, &mut context)));
+        // An error's text is its owner's code, too.
+        let told =
+            guarded(|| Ok(agent.message(message, &mut context).map_err(|it| it.to_string())));
         self.cell.stats.messages.fetch_add(1, Ordering::Relaxed);
         let (answer, failed) = match told {
-            Ok(Ok(answer)) => (Ok(answer), None),
-            Ok(Err(error)) => (Err(error.to_string()), None),
+            Ok(answer) => (answer, None),
             Err(panic) => (Err(panic.clone()), Some(panic)),
         };
         if let Some(reply) = reply {
@@ -243,7 +256,7 @@ impl Life {
         if let Some(reason) = failed {
             return Step::Failed(reason);
         }
-        body.was_told = true;
+        body.told += 1;
         if let Phase::Watching(..) = body.phase {
             body.phase = Phase::Run;
         }
@@ -258,7 +271,7 @@ impl Life {
         if let Some(number) = body.watching.take() {
             runtime.watchers().remove(number);
         }
-        body.was_told = false;
+        body.told = 0;
         self.cell.is_in(self, AgentState::Active);
         let snapshot = runtime.snapshot();
         if body.intent.attempt == 0 {
@@ -289,7 +302,7 @@ impl Life {
             };
         };
         let base = proposal.base;
-        match runtime.propose(Proposal { incarnation: self.incarnation, ..proposal }) {
+        match runtime.propose(Proposal { incarnation: self.number, ..proposal }) {
             Ok(ticket) => {
                 self.cell.stats.proposed.fetch_add(1, Ordering::Relaxed);
                 body.phase = Phase::Proposed(Box::new(Proposed { ticket, base, next, looked }));
@@ -322,7 +335,7 @@ impl Life {
         }
         match outcome {
             Outcome::Committed { version, .. } => {
-                body.intent.attempt = 0;
+                (body.intent.attempt, body.losses) = (0, 0);
                 match next {
                     Next::Done => Step::Ended(AgentState::Done),
                     Next::Watch
@@ -350,11 +363,12 @@ impl Life {
                 Step::Again
             }
             outcome if outcome.may_retry() => {
-                if body.intent.attempt + 1 >= self.cell.attempts {
+                body.losses += 1;
+                if body.losses >= self.cell.attempts {
                     let attempts = self.cell.attempts;
                     return Step::Failed(format!("lost {attempts} times in a row: {outcome}"));
                 }
-                body.intent.attempt += 1;
+                body.intent.attempt = body.intent.attempt.saturating_add(1);
                 self.back_off(body, runtime)
             }
             outcome => Step::Failed(outcome.to_string()),
@@ -364,7 +378,7 @@ impl Life {
     /// Waits before the next attempt: twice as long each time, from a quarter of a millisecond to a quarter of a second, less a
     /// random part of up to a half, so that those who lost together do not meet again.
     fn back_off(self: &Arc<Self>, body: &mut Body, runtime: &Arc<Runtime>) -> Step {
-        let doublings = body.intent.attempt.saturating_sub(1).min(10);
+        let doublings = body.losses.saturating_sub(1).min(10);
         let most = Duration::from_micros(250) * (1 << doublings);
         let mut context = self.context(&body.intent);
         let part = (context.random() >> 33) as u32;

@@ -1,7 +1,8 @@
 //! The threads on which agents live: workers that run them, and a keeper of time who starts them again and notices those that hang.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -34,6 +35,8 @@ pub(crate) struct Links {
     pub(crate) log: Arc<Mutex<MemoryLog>>,
     pub(crate) claims: Arc<Claims>,
     pub(crate) seed: u64,
+    /// All names that are taken, those of agents that are run in waves among them.
+    pub(crate) names: Arc<Mutex<HashSet<AgentId>>>,
 }
 
 /// So many rounds wait to be looked at by watchers; if there are more, all of them are woken.
@@ -51,12 +54,17 @@ pub(crate) struct Runtime {
     rounds: Mutex<Rounds>,
     names: Mutex<HashMap<AgentId, Arc<Cell>, RandomState>>,
     intents: AtomicU64,
+    /// The number of the next life.
+    lives: AtomicU64,
     workers: Mutex<Vec<Arc<Worker>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Threads that have ended tell.
     has_ended: Event,
     notes: Sender<Note>,
+    /// Nobody comes in any more.
     is_stopping: AtomicBool,
+    /// All who were there have been told to end.
+    is_ending: AtomicBool,
     /// Threads that hang in an agent.
     hanging: Mutex<Vec<ThreadId>>,
 }
@@ -77,8 +85,9 @@ struct Rounds {
 /// What the keeper is told.
 enum Note {
     WakeAt(Instant, Weak<Life>),
-    Failed(Arc<Cell>, String),
-    StartAt(Instant, Vec<Arc<Cell>>),
+    /// It has fallen so often, the last time for this reason.
+    Failed(Arc<Cell>, u64, String),
+    StartAt(Instant, Vec<(Arc<Cell>, u64)>),
     Stop,
 }
 
@@ -101,11 +110,13 @@ impl Runtime {
             rounds: Mutex::default(),
             names: Mutex::default(),
             intents: AtomicU64::new(0),
+            lives: AtomicU64::new(0),
             workers: Mutex::default(),
             threads: Mutex::default(),
             has_ended: Event::new(),
             notes,
             is_stopping: AtomicBool::new(false),
+            is_ending: AtomicBool::new(false),
             hanging: Mutex::default(),
         });
         for _ in 0..workers.max(1) {
@@ -127,7 +138,9 @@ impl Runtime {
             runtime.has_ended.notify_all();
         });
         let thread = thread.map_err(|error| HiveError::Start(error.to_string()))?;
-        lock(&self.threads).push(thread);
+        let mut threads = lock(&self.threads);
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
         Ok(())
     }
 
@@ -164,6 +177,14 @@ impl Runtime {
         self.intents.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// A number for a life of an agent: larger than all before it, and than those that were fenced out.
+    pub(crate) fn next_life(&self, agent: &AgentId) -> u64 {
+        let lowest = self.claims().life_of(agent);
+        // Relaxed: they only have to differ, and to rise for one name, whose lives follow one another.
+        self.lives.fetch_max(lowest, Ordering::Relaxed);
+        self.lives.fetch_add(1, Ordering::Relaxed)
+    }
+
     pub(crate) fn propose(&self, proposal: Proposal) -> Result<Ticket, ProposeError> {
         let (submission, receiver) = Submission::one(proposal);
         self.links.intake.push(submission).map_err(one_given_back)?;
@@ -184,11 +205,12 @@ impl Runtime {
         let _ = self.notes.send(Note::WakeAt(time, life));
     }
 
-    pub(crate) fn tell_failure(&self, cell: Arc<Cell>, reason: String) {
-        let _ = self.notes.send(Note::Failed(cell, reason));
+    pub(crate) fn tell_failure(&self, cell: Arc<Cell>, falls: u64, reason: String) {
+        let _ = self.notes.send(Note::Failed(cell, falls, reason));
     }
 
-    pub(crate) fn start_at(&self, time: Instant, cells: Vec<Arc<Cell>>) {
+    /// Starts those again that have not fallen once more by then, or were ended.
+    pub(crate) fn start_at(&self, time: Instant, cells: Vec<(Arc<Cell>, u64)>) {
         let _ = self.notes.send(Note::StartAt(time, cells));
     }
 
@@ -253,8 +275,9 @@ impl Runtime {
     /// Takes a name; says whether it was free.
     pub(crate) fn take_name(&self, cell: &Arc<Cell>) -> bool {
         let mut names = lock(&self.names);
+        let mut taken = lock(&self.links.names);
         // Looked at under the lock, so that nobody comes in after those who are there were told to end.
-        if self.is_stopping() || names.contains_key(&cell.id) {
+        if self.is_stopping() || !taken.insert(cell.id.clone()) {
             return false;
         }
         names.insert(cell.id.clone(), Arc::clone(cell));
@@ -265,6 +288,7 @@ impl Runtime {
         let mut names = lock(&self.names);
         if names.get(&cell.id).is_some_and(|holder| Arc::ptr_eq(holder, cell)) {
             names.remove(&cell.id);
+            lock(&self.links.names).remove(&cell.id);
         }
     }
 
@@ -282,7 +306,7 @@ impl Runtime {
         self.is_stopping.load(Ordering::SeqCst)
     }
 
-    /// Ends all agents and threads. An agent that is running is waited for, but not for ever: then its thread is left alone.
+    /// Ends all agents, and tells the threads to end.
     pub(crate) fn stop(&self) {
         let cells: Vec<Arc<Cell>> = {
             let names = lock(&self.names);
@@ -292,8 +316,14 @@ impl Runtime {
         for cell in cells {
             cell.kill(self);
         }
+        // Only now, as each of them has a last turn.
+        self.is_ending.store(true, Ordering::SeqCst);
         let _ = self.notes.send(Note::Stop);
         self.has_jobs.notify_all();
+    }
+
+    /// Waits for the threads to end. An agent that is running is waited for, but not for ever: then its thread is left alone.
+    pub(crate) fn wait_for_the_end(&self) {
         let this = thread::current().id();
         let hang = lock(&self.hanging).clone();
         let is_awaited = |id: ThreadId| id != this && !hang.contains(&id);
@@ -317,7 +347,7 @@ impl Runtime {
             }
             match lock(&self.jobs).pop_front() {
                 Some(job) => Some(Some(job)),
-                None => self.is_stopping().then_some(None),
+                None => self.is_ending.load(Ordering::SeqCst).then_some(None),
             }
         })
     }
@@ -330,8 +360,12 @@ impl Worker {
             match job {
                 Job::Rounds => runtime.look_at_rounds(),
                 Job::Turn(life) => {
+                    life.pulse.beat();
                     *lock(&self.running) = Some(Arc::clone(&life));
-                    life.turn(runtime);
+                    let turn = || life.turn(runtime);
+                    if catch_unwind(AssertUnwindSafe(turn)).is_err() {
+                        life.cell.failed(&life, "an error of the hive itself", runtime);
+                    }
                     *lock(&self.running) = None;
                 }
             }
@@ -354,7 +388,7 @@ struct Timer {
 
 enum What {
     Wake(Weak<Life>),
-    Start(Vec<Arc<Cell>>),
+    Start(Vec<(Arc<Cell>, u64)>),
 }
 
 impl Keeper {
@@ -372,7 +406,9 @@ impl Keeper {
                 match self.timers.pop().map(|Reverse(timer)| timer.what) {
                     Some(What::Wake(life)) => nudge_all([life]),
                     Some(What::Start(cells)) => {
-                        cells.iter().for_each(|cell| cell.begin_again(&self.runtime));
+                        for (cell, falls) in cells {
+                            cell.begin_again(falls, &self.runtime);
+                        }
                     }
                     None => {}
                 }
@@ -384,9 +420,9 @@ impl Keeper {
             match told.recv_timeout(wait) {
                 Ok(Note::WakeAt(at, life)) => self.add(at, What::Wake(life)),
                 Ok(Note::StartAt(at, cells)) => self.add(at, What::Start(cells)),
-                Ok(Note::Failed(cell, reason)) => {
+                Ok(Note::Failed(cell, falls, reason)) => {
                     if !self.runtime.is_stopping() {
-                        cell.supervise(&reason, began.elapsed(), &self.runtime);
+                        cell.supervise((falls, &reason), began.elapsed(), &self.runtime);
                     }
                 }
                 Ok(Note::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -404,8 +440,9 @@ impl Keeper {
     fn look_for_hangs(&self, now: Instant) {
         let workers = lock(&self.runtime.workers).clone();
         for worker in workers {
-            let running = lock(&worker.running).clone();
-            let Some(life) = running else { continue };
+            // As long as this is held, the worker does not go on to another.
+            let running = lock(&worker.running);
+            let Some(life) = running.clone() else { continue };
             let silent = now.saturating_duration_since(life.pulse.last_beat());
             if silent < life.cell.hang_after {
                 continue;

@@ -1,6 +1,6 @@
 //! Running agents until none of them has anything left to do.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use queenright_primitives::Version;
@@ -47,7 +47,6 @@ pub struct Failure {
 #[derive(Default)]
 pub(crate) struct Roster {
     members: Vec<Member>,
-    names: HashSet<AgentId>,
 }
 
 struct Member {
@@ -80,12 +79,8 @@ enum Status {
 type Written = BTreeMap<Key, Option<usize>>;
 
 impl Roster {
-    /// Adds an agent, woken; gives back the name if it is taken.
-    pub(crate) fn add(&mut self, agent: Box<dyn Agent>, now: Version) -> Result<(), AgentId> {
-        let id = AgentId::from(agent.name());
-        if !self.names.insert(id.clone()) {
-            return Err(id);
-        }
+    /// Adds an agent, woken.
+    pub(crate) fn add(&mut self, id: AgentId, agent: Box<dyn Agent>, now: Version) {
         let mut member = Member {
             agent,
             intents: 0,
@@ -95,7 +90,6 @@ impl Roster {
         };
         member.begin(now);
         self.members.push(member);
-        Ok(())
     }
 
     /// Runs every woken agent on one snapshot, in parallel, and returns their proposals with the members that made

@@ -1,8 +1,8 @@
 //! Agents that live: started under a supervisor, told things, watched over, stopped.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,10 @@ use super::runtime::{Runtime, lock};
 use super::supervise::{Restarts, Supervision};
 use super::{Agent, AgentError, guarded};
 use crate::error::HiveError;
+use crate::hive::TRANSACT_AGENT;
 use crate::id::AgentId;
 use crate::outcome::Outcome;
+use crate::state::BASE_AGENT;
 use crate::value::Value;
 
 /// How an agent is spawned.
@@ -202,6 +204,8 @@ struct Now {
     life: Option<Arc<Life>>,
     /// Whether it was started once, so that a failure is for its supervisor to see to.
     was_ready: bool,
+    /// How often it has failed or was ended to be started again: a restart that was meant for an earlier time does nothing.
+    falls: u64,
     /// Who waits for its state to change.
     waiting: Vec<notify::Sender<()>>,
 }
@@ -232,6 +236,7 @@ impl Cell {
         }
         now.was_ready |= matches!(state, AgentState::Active);
         let has_ended = state.is_over() || state == AgentState::Restarting;
+        now.falls += u64::from(state == AgentState::Restarting);
         let changes = now.state != state;
         let left = if state.is_over() { self.close() } else { VecDeque::new() };
         now.state = state;
@@ -255,19 +260,26 @@ impl Cell {
 
     /// A life has failed.
     pub(crate) fn failed(self: &Arc<Self>, life: &Arc<Life>, reason: &str, runtime: &Runtime) {
-        self.stats.failures.fetch_add(1, Ordering::Relaxed);
         let was_ready = lock(&self.now).was_ready;
-        if !was_ready {
-            self.put(life, AgentState::Failed(reason.to_owned()));
-        } else if self.put(life, AgentState::Restarting) {
-            runtime.tell_failure(Arc::clone(self), reason.to_owned());
+        let state = match was_ready {
+            true => AgentState::Restarting,
+            false => AgentState::Failed(reason.to_owned()),
+        };
+        // Counted first, for whoever is told.
+        self.stats.failures.fetch_add(1, Ordering::Relaxed);
+        if !self.put(life, state) {
+            // It was ended from outside before.
+            self.stats.failures.fetch_sub(1, Ordering::Relaxed);
+        } else if was_ready {
+            let falls = lock(&self.now).falls;
+            runtime.tell_failure(Arc::clone(self), falls, reason.to_owned());
         }
     }
 
     /// Its run has not been heard of for too long.
     pub(crate) fn hangs(self: &Arc<Self>, life: &Arc<Life>, silent: Duration, runtime: &Runtime) {
         life.pulse.end();
-        runtime.claims().fence(self.id.clone());
+        runtime.claims().fence_life(&self.id, life.number);
         self.failed(life, &format!("hangs: not heard of for {silent:.1?}"), runtime);
     }
 
@@ -276,6 +288,7 @@ impl Cell {
     fn close(self: &Arc<Self>) -> VecDeque<Letter> {
         let left = lock(&self.mailbox).close();
         self.stats.dropped.fetch_add(left.len() as u64, Ordering::Relaxed);
+        self.group.forget(self.place);
         if let Some(runtime) = self.runtime.upgrade() {
             runtime.free_name(self);
         }
@@ -284,18 +297,24 @@ impl Cell {
 
     /// Begins its first life.
     fn begin(self: &Arc<Self>, runtime: &Runtime) {
-        let life = Life::new(Arc::clone(self), runtime.claims().life_of(&self.id));
-        lock(&self.now).life = Some(Arc::clone(&life));
+        let life = Life::new(Arc::clone(self), runtime.next_life(&self.id));
+        {
+            let mut now = lock(&self.now);
+            // Somebody may have ended it already, or have it started again.
+            if now.state != AgentState::Starting || now.life.is_some() {
+                return;
+            }
+            now.life = Some(Arc::clone(&life));
+        }
         life.nudge();
     }
 
-    /// Begins another life, unless it was ended meanwhile.
-    pub(crate) fn begin_again(self: &Arc<Self>, runtime: &Runtime) {
-        let fenced = runtime.claims().fence(self.id.clone());
-        let life = Life::new(Arc::clone(self), fenced.incarnation);
+    /// Begins another life after the last fall, unless it was ended or started meanwhile.
+    pub(crate) fn begin_again(self: &Arc<Self>, falls: u64, runtime: &Runtime) {
+        let life = Life::new(Arc::clone(self), runtime.next_life(&self.id));
         let waiting = {
             let mut now = lock(&self.now);
-            if now.state != AgentState::Restarting || runtime.is_stopping() {
+            if now.state != AgentState::Restarting || now.falls != falls {
                 return;
             }
             now.state = AgentState::Starting;
@@ -314,15 +333,19 @@ impl Cell {
             if now.state.is_over() {
                 return false;
             }
+            let life = now.life.take();
+            if let Some(life) = &life
+                && life.end()
+            {
+                // What it has proposed and was not judged is refused.
+                runtime.claims().fence_life(&self.id, life.number);
+            }
             let left = if state.is_over() { self.close() } else { VecDeque::new() };
+            now.falls += u64::from(state == AgentState::Restarting);
             now.state = state;
-            (now.life.take(), left, std::mem::take(&mut now.waiting))
+            (life, left, std::mem::take(&mut now.waiting))
         };
-        if life.is_some_and(|life| life.end()) {
-            // What it has proposed and was not judged is refused.
-            runtime.claims().fence(self.id.clone());
-        }
-        drop(left);
+        drop((life, left));
         waiting.into_iter().for_each(|waiting| waiting.send(()));
         true
     }
@@ -332,15 +355,31 @@ impl Cell {
     }
 
     /// Has its supervisor see to a failure.
-    pub(crate) fn supervise(self: &Arc<Self>, reason: &str, now: Duration, runtime: &Runtime) {
-        self.group.see_to(self, reason, now, runtime);
+    pub(crate) fn supervise(
+        self: &Arc<Self>,
+        (falls, reason): (u64, &str),
+        now: Duration,
+        runtime: &Runtime,
+    ) {
+        // Somebody may have ended it meanwhile, or it was started again with others.
+        if self.fallen() == Some(falls) {
+            self.group.see_to(self, reason, now, runtime);
+        }
+    }
+
+    /// How often it has fallen, if it waits to be started again.
+    fn fallen(&self) -> Option<u64> {
+        let now = lock(&self.now);
+        (now.state == AgentState::Restarting).then_some(now.falls)
     }
 }
 
 /// The agents of one supervisor.
 pub(crate) struct Group {
     rule: Supervision,
-    members: Mutex<Vec<Weak<Cell>>>,
+    /// Those that are not over, by place.
+    members: Mutex<BTreeMap<usize, Weak<Cell>>>,
+    next_place: AtomicUsize,
     restarts: Mutex<HashMap<usize, Restarts>>,
     events: Mutex<VecDeque<AgentEvent>>,
     has_events: Event,
@@ -375,11 +414,9 @@ impl Group {
     fn see_to(&self, failed: &Arc<Cell>, reason: &str, now: Duration, runtime: &Runtime) {
         let delay =
             lock(&self.restarts).entry(failed.place).or_default().after_failure(&self.rule, now);
-        let members: Vec<Option<Arc<Cell>>> =
-            lock(&self.members).iter().map(Weak::upgrade).collect();
-        let affected = self.rule.strategy.affected(failed.place, members.len());
-        let affected = members[affected].iter().flatten().filter(|cell| !cell.state().is_over());
-        let affected: Vec<Arc<Cell>> = affected.cloned().collect();
+        let strategy = self.rule.strategy;
+        let mut affected = self.living();
+        affected.retain(|cell| strategy.affects(cell.place, failed.place));
         let agent = failed.id.clone();
         let reason = reason.to_owned();
         match delay {
@@ -388,7 +425,12 @@ impl Group {
                     cell.end(AgentState::Restarting, runtime);
                 }
                 self.tell(AgentEvent::Restarted { agent, reason, delay });
-                runtime.start_at(Instant::now() + delay, affected);
+                let fallen = affected.into_iter().filter_map(|cell| Some((cell.fallen()?, cell)));
+                let fallen = fallen.map(|(falls, cell)| (cell, falls)).collect();
+                // A time that no clock reaches never comes.
+                if let Some(time) = Instant::now().checked_add(delay) {
+                    runtime.start_at(time, fallen);
+                }
             }
             None => {
                 for cell in &affected {
@@ -403,6 +445,16 @@ impl Group {
         }
     }
 
+    /// Those that are not over, in the order of their places.
+    fn living(&self) -> Vec<Arc<Cell>> {
+        lock(&self.members).values().filter_map(Weak::upgrade).collect()
+    }
+
+    fn forget(&self, place: usize) {
+        lock(&self.members).remove(&place);
+        lock(&self.restarts).remove(&place);
+    }
+
     fn tell(&self, event: AgentEvent) {
         let mut events = lock(&self.events);
         if events.len() >= EVENTS {
@@ -415,6 +467,9 @@ impl Group {
 }
 
 /// Watches over the agents that are spawned under it. Made by [`Hive::supervisor`](crate::Hive::supervisor).
+///
+/// What waits here, or at an [`AgentRef`], waits for agents, and they for the queen: not for wakers of tickets, which run on her thread, nor for
+/// an agent that would wait for itself.
 ///
 /// Dropping it stops nobody: its agents live as long as their hive, and are watched over as before.
 ///
@@ -444,6 +499,7 @@ impl Supervisor {
         let group = Group {
             rule,
             members: Mutex::default(),
+            next_place: AtomicUsize::new(0),
             restarts: Mutex::default(),
             events: Mutex::default(),
             has_events: Event::new(),
@@ -499,16 +555,20 @@ impl Supervisor {
         mut make: impl FnMut() -> Result<A, AgentError> + Send + 'static,
     ) -> Result<AgentRef, SpawnError> {
         let runtime = self.runtime.upgrade().ok_or(SpawnError::Closed)?;
-        let mut members = lock(&self.group.members);
+        if [BASE_AGENT, TRANSACT_AGENT].contains(&id.as_str()) {
+            return Err(SpawnError::NameTaken(id));
+        }
         let cell = Arc::new(Cell {
             id,
-            place: members.len(),
+            // Relaxed: it only has to differ, and to rise for one caller.
+            place: self.group.next_place.fetch_add(1, Ordering::Relaxed),
             make: Mutex::new(Box::new(move || Ok(Box::new(make()?)))),
             mailbox: Mutex::new(Mailbox::new(spawn.mailbox, spawn.overflow)),
             now: Mutex::new(Now {
                 state: AgentState::Starting,
                 life: None,
                 was_ready: false,
+                falls: 0,
                 waiting: Vec::new(),
             }),
             wants_stop: AtomicBool::new(false),
@@ -525,8 +585,11 @@ impl Supervisor {
                 false => SpawnError::NameTaken(cell.id.clone()),
             });
         }
-        members.push(Arc::downgrade(&cell));
-        drop(members);
+        lock(&self.group.members).insert(cell.place, Arc::downgrade(&cell));
+        // Whoever ended it before that did not find it there.
+        if cell.state().is_over() {
+            self.group.forget(cell.place);
+        }
         cell.begin(&runtime);
         Ok(AgentRef(cell))
     }
@@ -543,9 +606,7 @@ impl Supervisor {
 
     /// Its agents that are not over, in the order in which they were spawned.
     pub fn agents(&self) -> Vec<AgentRef> {
-        let members = lock(&self.group.members);
-        let members = members.iter().filter_map(Weak::upgrade);
-        members.filter(|cell| !cell.state().is_over()).map(AgentRef).collect()
+        self.group.living().into_iter().map(AgentRef).collect()
     }
 
     /// Asks all of them to stop, the last first, and waits until they have.
@@ -646,7 +707,7 @@ impl AgentRef {
         self.nudge();
     }
 
-    /// Ends it at once: what it has proposed and was not judged is taken back, and nothing that it still does counts. A run that is under way
+    /// Ends it at once: what it has proposed is refused unless its round has begun, and nothing that it still does counts. A run that is under way
     /// is told by [`Context::is_cancelled`](super::Context::is_cancelled).
     pub fn kill(&self) {
         if let Some(runtime) = self.0.runtime.upgrade() {
@@ -706,6 +767,9 @@ impl AgentRef {
         match self.wait_for(|state| *state != AgentState::Starting) {
             AgentState::Failed(reason) => {
                 Err(SpawnError::Failed { agent: self.0.id.clone(), reason })
+            }
+            AgentState::Killed if self.0.runtime.upgrade().is_none_or(|it| it.is_stopping()) => {
+                Err(SpawnError::Closed)
             }
             _ => Ok(()),
         }

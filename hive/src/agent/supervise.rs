@@ -44,12 +44,12 @@ impl Default for Supervision {
 }
 
 impl Strategy {
-    /// Who is started again, by place in the order of spawning.
-    pub(crate) fn affected(self, failed: usize, all: usize) -> std::ops::Range<usize> {
+    /// Whether an agent is started again when another has failed, by their places in the order of spawning.
+    pub(crate) fn affects(self, other: usize, failed: usize) -> bool {
         match self {
-            Strategy::OneForOne => failed..failed + 1,
-            Strategy::OneForAll => 0..all,
-            Strategy::RestForOne => failed..all,
+            Strategy::OneForOne => other == failed,
+            Strategy::OneForAll => true,
+            Strategy::RestForOne => other >= failed,
         }
     }
 }
@@ -105,8 +105,9 @@ mod tests {
 
     #[test]
     fn a_strategy_says_who_is_started_again() {
-        assert_eq!(Strategy::OneForOne.affected(1, 4), 1..2);
-        assert_eq!(Strategy::OneForAll.affected(1, 4), 0..4);
-        assert_eq!(Strategy::RestForOne.affected(1, 4), 1..4);
+        let affected = |strategy: Strategy| [0, 1, 2, 3].map(|other| strategy.affects(other, 1));
+        assert_eq!(affected(Strategy::OneForOne), [false, true, false, false]);
+        assert_eq!(affected(Strategy::OneForAll), [true; 4]);
+        assert_eq!(affected(Strategy::RestForOne), [false, true, true, true]);
     }
 }

@@ -76,8 +76,13 @@ impl Core {
     fn waits_for_votes(&self, proposal: &Proposal, now: u64) -> bool {
         let state = self.cell.load();
         let alone = std::slice::from_ref(proposal);
-        let verdicts = decide(&state, alone, &self.input(&state, alone, now));
-        matches!(verdicts.outcomes.first(), Some(Outcome::Rejected { .. }))
+        let input = self.input(&state, alone, now);
+        // What was answered before is answered again.
+        let is_answered = input.decided.values().any(|known| {
+            known.committed.is_some() || known.attempts.contains_key(&proposal.attempt)
+        });
+        let verdicts = decide(&state, alone, &input);
+        !is_answered && matches!(verdicts.outcomes.first(), Some(Outcome::Rejected { .. }))
     }
 
     /// Decides one round and publishes it. A version becomes readable only after its record is in the log.
@@ -355,7 +360,12 @@ impl Queen {
         let mut proposals = std::mem::take(&mut batch.proposals).into_iter();
         for owed in std::mem::take(&mut batch.owed) {
             let part: Vec<Proposal> = proposals.by_ref().take(owed.len()).collect();
-            if part.iter().all(|proposal| proposal.quorum.is_none()) {
+            let is_free = |it: &Proposal| {
+                it.quorum.is_none()
+                    && (self.waiting.is_empty()
+                        || !self.waiting.contains_key(&(it.id.clone(), it.attempt)))
+            };
+            if part.iter().all(is_free) {
                 batch.proposals.extend(part);
                 batch.owed.push(owed);
                 continue;
@@ -522,6 +532,7 @@ impl Queen {
             self.core.counters.cancelled(1);
             self.tell_all(owed, Outcome::Cancelled);
         }
+        *self.ballots() = Ballots::default();
         self.core.counters.votes_on(0);
     }
 
