@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use queenright::consensus::{CastVote, QuorumRule, RoundInput, Threshold, Vote, decide};
 use queenright::{
-    AgentError, AgentState, FnAgent, Hive, Key, Next, Op, Proposal, Read, Snapshot, Spawn, State,
-    Supervision, View, agent,
+    AgentError, AgentRef, AgentState, FnAgent, Hive, Key, Next, Op, Proposal, Read, Snapshot,
+    Spawn, State, Supervision, Version, View, agent,
 };
 use queenright_measure::{Case, Contender, Figure, Goal, Per, Sampler, Scenario, Side};
 
@@ -425,28 +425,33 @@ fn spawn(count: u64, time: Duration) -> Contender {
 }
 
 fn start(count: u64, time: Duration) -> Contender {
-    Contender::ours("queenright Supervisor::spawn_all", move |sampler| {
-        let prepare = || {
-            let hive = Hive::builder().build().expect("a thread can be started");
-            let supervisor =
-                hive.supervisor(Supervision::default()).expect("threads can be started");
-            let idle = move || {
-                initialise(time);
-                Ok(agent("agent", |_: &mut View| Ok(Next::Watch)))
-            };
-            let agents: Vec<_> =
-                (0..count).map(|number| (format!("agent-{number}"), idle)).collect();
-            // Its threads are awake, as in a hive that has agents.
-            let first = supervisor.spawn("first", Spawn::default(), idle);
-            first.expect("the name is free").wait_for(|state| *state == AgentState::Waiting);
-            (hive, supervisor, agents)
+    Contender::made("queenright Supervisor::spawn_all", Side::Ours, move || starting(count, time))
+}
+
+fn starting(count: u64, time: Duration) -> impl FnMut(&mut Sampler<'_>) {
+    // One hive for all samples: its threads have found their cores, as in any that lives.
+    let hive = Hive::builder().build().expect("a thread can be started");
+    let supervisor = hive.supervisor(Supervision::default()).expect("threads can be started");
+    let mut number = 0;
+    move |sampler| {
+        let idle = move || {
+            initialise(time);
+            Ok(agent("agent", |_: &mut View| Ok(Next::Watch)))
         };
-        sampler.each_with(prepare, |(hive, supervisor, agents)| {
+        let prepare = || {
+            // Those of the last time end first.
+            supervisor.agents().iter().for_each(AgentRef::kill);
+            number += 1;
+            let name = |place| format!("agent-{number}-{place}");
+            (0..count).map(|place| (name(place), idle)).collect::<Vec<_>>()
+        };
+        sampler.each_with(prepare, |agents| {
             let agents = supervisor.spawn_all(Spawn::default(), agents).expect("names are free");
             assert_eq!(agents.len() as u64, count);
-            (hive, agents)
+            agents
         });
-    })
+        assert!(hive.version() == Version(0), "they only wait");
+    }
 }
 
 fn agents(quick: bool) -> Vec<Case> {
