@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use queenright_primitives::Version;
 use queenright_primitives::claim::{
@@ -12,6 +12,7 @@ use queenright_primitives::claim::{
 use crate::consensus::{Clock, RoundInput};
 use crate::id::AgentId;
 use crate::key::{IntoKey, Key, KeyError};
+use crate::lock::lock;
 use crate::proposal::{Claimed, Proposal};
 
 /// Who holds what, in a hive: leases by its clock, and proposals that are refused once they are over.
@@ -41,7 +42,7 @@ pub struct Claims {
     rounds: Turns,
     owners: Mutex<Owners>,
     /// The lowest life of each agent that has lost one.
-    lives: Mutex<BTreeMap<AgentId, u64>>,
+    lives: Mutex<Lives>,
 }
 
 /// Agents by number.
@@ -116,6 +117,14 @@ impl fmt::Display for ClaimError {
 }
 
 impl std::error::Error for ClaimError {}
+
+#[derive(Default)]
+struct Lives {
+    /// The lowest that may propose, of those agents of whom some were ended.
+    lowest: BTreeMap<AgentId, u64>,
+    /// The number of the next that the hive begins, unless more were ended.
+    next: u64,
+}
 
 /// What keeps an agent's earlier lives out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,10 +215,12 @@ impl Claims {
     /// Ends all earlier lives of an agent: their proposals are refused from now on.
     pub(crate) fn fence(&self, agent: AgentId) -> Fenced {
         let incarnation = {
-            let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
-            let life = lives.entry(agent).or_default();
-            *life += 1;
-            *life
+            let mut lives = lock(&self.lives);
+            let begun = lives.next;
+            let lowest = lives.lowest.entry(agent).or_default();
+            // Those that the hive has begun are ended too.
+            *lowest = (*lowest + 1).max(begun);
+            *lowest
         };
         Fenced { incarnation, since: Version(self.rounds.current()) }
     }
@@ -219,17 +230,20 @@ impl Claims {
         self.rounds.begin(round.0);
     }
 
-    /// Ends a life of an agent that has this number, and all before it; those after it are left alone.
-    pub(crate) fn fence_life(&self, agent: &AgentId, number: u64) {
-        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
-        let lowest = lives.entry(agent.clone()).or_default();
-        *lowest = number.saturating_add(1).max(*lowest);
+    /// A number for a life that the hive begins: larger than those of all that it began before, and of all that were ended.
+    pub(crate) fn next_life(&self, agent: &AgentId) -> u64 {
+        let mut lives = lock(&self.lives);
+        let lowest = lives.lowest.get(agent).copied().unwrap_or_default();
+        let number = lives.next.max(lowest);
+        lives.next = number + 1;
+        number
     }
 
-    /// The lowest life in which an agent may propose: 0 if none was ever ended.
-    pub(crate) fn life_of(&self, agent: &AgentId) -> u64 {
-        let lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
-        lives.get(agent).copied().unwrap_or_default()
+    /// Ends a life of an agent that has this number, and all before it; those after it are left alone.
+    pub(crate) fn fence_life(&self, agent: &AgentId, number: u64) {
+        let mut lives = lock(&self.lives);
+        let lowest = lives.lowest.entry(agent.clone()).or_default();
+        *lowest = number.saturating_add(1).max(*lowest);
     }
 
     /// Tells a round what its batch needs to know.
@@ -241,9 +255,9 @@ impl Claims {
                 }
             }
         }
-        let lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
-        if !lives.is_empty() {
-            let lost = batch.iter().filter_map(|it| lives.get_key_value(&it.agent));
+        let lives = lock(&self.lives);
+        if !lives.lowest.is_empty() {
+            let lost = batch.iter().filter_map(|it| lives.lowest.get_key_value(&it.agent));
             input.incarnations.extend(lost.map(|(agent, life)| (agent.clone(), *life)));
         }
     }
@@ -254,7 +268,7 @@ impl Claims {
     }
 
     fn owners(&self) -> MutexGuard<'_, Owners> {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.owners)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use crate::consensus::{
 };
 use crate::error::{HiveError, ProposeError, TransactError};
 use crate::id::{AgentId, OWN};
+use crate::lock::lock;
 use crate::log::{MemoryLog, Record};
 use crate::metrics::{Counters, Metrics};
 use crate::outcome::Outcome;
@@ -161,7 +162,7 @@ impl Hive {
 
     /// The last rounds, oldest first: as many as [`HiveBuilder::keep_rounds`] says.
     pub fn history(&self) -> Vec<Arc<Record>> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).records()
+        lock(&self.log).records()
     }
 
     /// What it has done so far, in numbers.
@@ -234,7 +235,7 @@ impl Hive {
 
     /// The proposals that are being voted on, in order of their ids. Who is of the roll may [`vote`](Self::vote).
     pub fn ballots(&self) -> Vec<OpenBallot> {
-        self.ballots.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        lock(&self.ballots).iter().cloned().collect()
     }
 
     /// Votes on a proposal, and waits until the vote is recorded. Tells how the ballot stands with it.
@@ -287,7 +288,7 @@ impl Hive {
     }
 
     fn runtime(&self) -> Result<&Arc<Runtime>, HiveError> {
-        let _one_at_a_time = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = lock(&self.starting);
         if self.intake.is_closed() {
             return Err(HiveError::Closed);
         }
@@ -332,7 +333,7 @@ impl Hive {
                 return Err(HiveError::NameTaken(agent.name().into()));
             }
             let name = AgentId::from(agent.name());
-            if !self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone()) {
+            if !lock(&self.names).insert(name.clone()) {
                 return Err(HiveError::NameTaken(name));
             }
             roster.add(name, Box::new(agent), now);
@@ -421,7 +422,7 @@ impl Hive {
         mut f: impl FnMut(&mut View) -> Result<R, AgentError>,
     ) -> Result<R, TransactError> {
         let fresh = || {
-            let mut next = self.transactions.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut next = lock(&self.transactions);
             *next += 1;
             Intent {
                 id: format!("{OWN}{TRANSACT_AGENT}#{next}").into(),
@@ -489,7 +490,7 @@ impl Hive {
     fn join(&self) {
         let agents = {
             // Whoever starts them has done so, or finds the hive closed.
-            let _one_at_a_time = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+            let _one_at_a_time = lock(&self.starting);
             self.intake.close();
             self.agents.get().cloned()
         };
@@ -504,7 +505,7 @@ impl Hive {
         if self.intake.is_queens_thread() {
             return;
         }
-        let mut queen = self.queen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queen = lock(&self.queen);
         if let Some(queen) = queen.take() {
             // A panic of the queen was printed by the panic hook and closed all tickets; nothing is left to do.
             drop(queen.join());

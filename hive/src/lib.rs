@@ -65,6 +65,7 @@ mod error;
 mod hive;
 mod id;
 mod key;
+mod lock;
 mod log;
 mod metrics;
 mod op;

@@ -1,12 +1,13 @@
 //! What a hive has done so far, in numbers.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use queenright_primitives::Version;
 use queenright_primitives::schedule::Class;
 
 use crate::consensus::Verdicts;
+use crate::lock::lock;
 use crate::outcome::Outcome;
 
 /// What a hive has done since it was built. See [`Hive::metrics`](crate::Hive::metrics).
@@ -101,6 +102,6 @@ impl Counters {
     }
 
     fn with<R>(&self, run: impl FnOnce(&mut Metrics) -> R) -> R {
-        run(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        run(&mut lock(&self.0))
     }
 }

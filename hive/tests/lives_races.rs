@@ -53,6 +53,19 @@ fn busy(view: &mut View) -> Result<Next, AgentError> {
     Ok(Next::Watch)
 }
 
+/// Spawns one that is done in its second life, and waits for that.
+fn fails_once(supervisor: &Supervisor) {
+    let lives = AtomicU32::new(0);
+    let other = supervisor.spawn("other", Spawn::default(), move || {
+        let life = lives.fetch_add(1, Ordering::SeqCst);
+        Ok(agent("other", move |_: &mut View| {
+            assert!(life > 0, "once");
+            Ok(Next::Done)
+        }))
+    });
+    assert_eq!(other.unwrap().join(), AgentState::Done);
+}
+
 #[test]
 fn a_restart_that_was_meant_for_another_time_disturbs_nobody() {
     let hive = Hive::builder().build().unwrap();
@@ -64,15 +77,7 @@ fn a_restart_that_was_meant_for_another_time_disturbs_nobody() {
     old.kill();
     let new = strict(&hive).spawn("x", Spawn::default(), goer).unwrap();
     // Another restart, which is due after that of the one that was killed.
-    let lives = AtomicU32::new(0);
-    let other = slow.spawn("other", Spawn::default(), move || {
-        let life = lives.fetch_add(1, Ordering::SeqCst);
-        Ok(agent("other", move |_: &mut View| {
-            assert!(life > 0, "once");
-            Ok(Next::Done)
-        }))
-    });
-    assert_eq!(other.unwrap().join(), AgentState::Done);
+    fails_once(&slow);
     assert!(goes(&hive, &new, 1), "{:?}", new.state());
     assert_eq!((old.state(), old.stats().restarts), (AgentState::Killed, 0));
 }
@@ -212,6 +217,43 @@ fn who_spawns_while_the_hive_goes_down_is_left_with_nobody_alive() {
         let alive = agents.len().saturating_sub(dropped.load(Ordering::SeqCst));
         assert_eq!(alive, 0, "of {}", agents.len());
     }
+}
+
+/// Its thread is left alone, and ends when it returns.
+#[test]
+fn a_hive_that_is_dropped_does_not_wait_for_ever_for_one_that_hangs() {
+    let hive = Hive::builder().build().unwrap();
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
+    let (begin, begun) = mpsc::channel();
+    let make = move || {
+        let (gate, begin) = (Arc::clone(&gate), begin.clone());
+        Ok(agent("x", move |_: &mut View| {
+            let _ = begin.send(());
+            let _ = gate.lock().unwrap().recv();
+            Ok(Next::Watch)
+        }))
+    };
+    let stuck = strict(&hive).spawn("x", Spawn::default(), make).unwrap();
+    begun.recv().unwrap();
+    drop(hive);
+    assert_eq!(stuck.state(), AgentState::Killed);
+    drop(release);
+}
+
+#[test]
+fn one_that_is_fenced_by_name_goes_on_in_another_life() {
+    let hive = Hive::builder().build().unwrap();
+    let supervisor = hive.supervisor(Supervision::default()).unwrap();
+    let agent = supervisor.spawn("x", Spawn::default(), goer).unwrap();
+    assert!(goes(&hive, &agent, 1));
+    agent.wait_for(|state| *state == AgentState::Waiting);
+    let fenced = hive.fence("x");
+    let late = Proposal::on(&hive.snapshot(), "x", "late").write("n", Op::add(1)).unwrap();
+    let late = Proposal { incarnation: fenced.incarnation - 1, ..late };
+    assert!(!hive.propose(late).unwrap().wait().is_committed());
+    assert!(goes(&hive, &agent, 2), "{:?}", agent.state());
+    assert_eq!(agent.stats().restarts, 1, "its earlier life was refused once");
 }
 
 /// Drops the last handle of a hive.
@@ -366,16 +408,7 @@ fn a_restart_that_never_comes_stops_no_other() {
     let fails = || Ok(agent("x", |_: &mut View| panic!("once")));
     let stuck = never.spawn("stuck", Spawn::default(), fails).unwrap();
     assert!(never.next_event(LONG).is_some());
-    let lives = AtomicU32::new(0);
-    let supervisor = hive.supervisor(Supervision::default()).unwrap();
-    let other = supervisor.spawn("other", Spawn::default(), move || {
-        let life = lives.fetch_add(1, Ordering::SeqCst);
-        Ok(agent("other", move |_: &mut View| {
-            assert!(life > 0, "once");
-            Ok(Next::Done)
-        }))
-    });
-    assert_eq!(other.unwrap().join(), AgentState::Done);
+    fails_once(&hive.supervisor(Supervision::default()).unwrap());
     assert_eq!(stuck.state(), AgentState::Restarting);
 }
 

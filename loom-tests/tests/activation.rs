@@ -32,10 +32,16 @@ impl Actor {
         }
     }
 
+    fn seen(&self) -> usize {
+        // SAFETY: loom panics before the closure runs if a write races with this read.
+        self.seen.with(|seen| unsafe { *seen })
+    }
+
     fn run(&self) {
         loop {
             self.activation.begin();
             let happened = self.happened.iter().map(|one| one.load(Ordering::Relaxed)).sum();
+            // SAFETY: loom panics before the closure runs if any access races with this write.
             self.seen.with_mut(|seen| unsafe { *seen = happened });
             if !self.activation.end() {
                 return;
@@ -50,7 +56,7 @@ fn what_two_threads_tell_is_seen_by_turns_that_never_overlap() {
         let actor = Arc::new(Actor::new());
         let others = [0, 1].map(|place| spawn_with(&actor, move |actor| actor.tell(place)));
         others.into_iter().for_each(|other| other.join().unwrap());
-        assert_eq!(actor.seen.with(|seen| unsafe { *seen }), 2, "the last turn has seen all");
+        assert_eq!(actor.seen(), 2, "the last turn has seen all");
     });
 }
 
@@ -62,6 +68,6 @@ fn what_happens_during_a_turn_is_seen_by_another() {
         let other = spawn_with(&actor, |actor| actor.tell(1));
         actor.tell(0);
         other.join().unwrap();
-        assert_eq!(actor.seen.with(|seen| unsafe { *seen }), 2);
+        assert_eq!(actor.seen(), 2);
     });
 }

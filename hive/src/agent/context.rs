@@ -26,10 +26,9 @@ impl Pulse {
         Pulse { over: AtomicBool::new(false), began: Instant::now(), beat: AtomicU64::new(0) }
     }
 
-    /// Says whether it was not over before.
-    pub(crate) fn end(&self) -> bool {
+    pub(crate) fn end(&self) {
         // SeqCst: there is no hurry.
-        !self.over.swap(true, Ordering::SeqCst)
+        self.over.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn is_over(&self) -> bool {

@@ -3,22 +3,24 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use queenright_primitives::Version;
 use queenright_primitives::notify::Activation;
 
+use super::cell::Cell;
 use super::context::{Context, Pulse};
 use super::guarded;
 use super::mailbox::Letter;
 use super::runtime::Runtime;
-use super::spawn::{AgentState, Cell};
+use super::state::AgentState;
 use super::view::{Intent, Looked, View};
 use super::{Agent, Next};
 use crate::error::ProposeError;
 use crate::id::OWN;
+use crate::lock::lock;
 use crate::outcome::Outcome;
 use crate::proposal::{Proposal, Read};
 use crate::ticket::Ticket;
@@ -114,15 +116,11 @@ impl Life {
         is_busy
     }
 
-    fn body(&self) -> MutexGuard<'_, Body> {
-        self.body.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// One turn, on a worker's thread. Only for whom the activation told to.
     pub(crate) fn turn(self: &Arc<Self>, runtime: &Arc<Runtime>) {
         self.activation.begin();
         {
-            let mut body = self.body();
+            let mut body = lock(&self.body);
             for step in 0.. {
                 if step >= STEPS {
                     // Others wait. This one owns the activation, so that nobody else is told to run it.
@@ -135,7 +133,7 @@ impl Life {
                     Step::Rest => break,
                     Step::Ended(state) => {
                         self.leave(&mut body, runtime);
-                        self.cell.ended(self, state);
+                        self.cell.put(self, state);
                         break;
                     }
                     Step::Failed(reason) => {
@@ -215,7 +213,7 @@ impl Life {
                 let now = runtime.snapshot();
                 let has_changed = |read: &Read<_>| now.changed_since(read, *seen).is_some();
                 if looked.is_empty() || *seen >= now.horizon && !looked.iter().any(has_changed) {
-                    self.cell.is_in(self, AgentState::Waiting);
+                    self.cell.put(self, AgentState::Waiting);
                     return Step::Rest;
                 }
                 body.phase = Phase::Run;
@@ -230,7 +228,7 @@ impl Life {
             Ok(agent) => {
                 body.agent = Some(agent);
                 body.phase = Phase::Run;
-                self.cell.is_in(self, AgentState::Active);
+                self.cell.put(self, AgentState::Active);
                 Step::Again
             }
             Err(reason) => Step::Failed(reason),
@@ -272,7 +270,7 @@ impl Life {
             runtime.watchers().remove(number);
         }
         body.told = 0;
-        self.cell.is_in(self, AgentState::Active);
+        self.cell.put(self, AgentState::Active);
         let snapshot = runtime.snapshot();
         if body.intent.attempt == 0 {
             let id = format!("{OWN}{}:{}", self.cell.id, runtime.next_intent()).into();

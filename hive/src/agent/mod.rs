@@ -1,12 +1,16 @@
 //! Agents: whoever reads a snapshot and proposes changes.
 
+mod cell;
 mod context;
 mod life;
 mod mailbox;
+mod reference;
 mod runtime;
 mod settle;
 mod spawn;
+mod state;
 mod supervise;
+mod supervisor;
 mod view;
 mod watchers;
 
@@ -19,14 +23,14 @@ use queenright_primitives::schedule::Class;
 
 pub use context::Context;
 pub use mailbox::Overflow;
+pub use reference::{AgentRef, AskError, TellError};
 pub(crate) use runtime::{Links, Runtime};
 pub(crate) use settle::Roster;
 pub use settle::{Failure, Settled};
-pub use spawn::{
-    AgentEvent, AgentRef, AgentState, AgentStats, AskError, Spawn, SpawnError, Supervisor,
-    TellError,
-};
+pub use spawn::Spawn;
+pub use state::{AgentState, AgentStats};
 pub use supervise::{Strategy, Supervision};
+pub use supervisor::{AgentEvent, SpawnError, Supervisor};
 pub(crate) use view::Intent;
 pub use view::{View, ViewError};
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,9 @@ use queenright_primitives::Version;
 use queenright_primitives::notify::Event;
 use queenright_primitives::snapshot::SnapshotCell;
 
+use super::cell::Cell;
 use super::life::{Life, nudge_all};
-use super::spawn::Cell;
+use super::state::AgentState;
 use super::view::Looked;
 use super::watchers::Watchers;
 use crate::claims::Claims;
@@ -23,6 +24,7 @@ use crate::consensus::{Intake, Submission};
 use crate::error::{HiveError, ProposeError};
 use crate::hive::one_given_back;
 use crate::id::AgentId;
+use crate::lock::lock;
 use crate::log::{MemoryLog, Record};
 use crate::proposal::{Proposal, Read};
 use crate::state::{Snapshot, State};
@@ -43,8 +45,8 @@ pub(crate) struct Links {
 const ROUNDS: usize = 1024;
 /// How long the end waits for agents that are running.
 const END_WITHIN: Duration = Duration::from_secs(5);
-/// How often the keeper looks for agents that hang.
-const ROUND_OF_THE_KEEPER: Duration = Duration::from_millis(20);
+/// The keeper looks for agents that hang four times in the shortest time after which one does, and this often at least.
+const LOOK: Duration = Duration::from_secs(1);
 
 pub(crate) struct Runtime {
     links: Links,
@@ -54,8 +56,6 @@ pub(crate) struct Runtime {
     rounds: Mutex<Rounds>,
     names: Mutex<HashMap<AgentId, Arc<Cell>, RandomState>>,
     intents: AtomicU64,
-    /// The number of the next life.
-    lives: AtomicU64,
     workers: Mutex<Vec<Arc<Worker>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Threads that have ended tell.
@@ -87,6 +87,8 @@ enum Note {
     WakeAt(Instant, Weak<Life>),
     /// It has fallen so often, the last time for this reason.
     Failed(Arc<Cell>, u64, String),
+    /// Agents hang after as little as this.
+    HangAfter(Duration),
     StartAt(Instant, Vec<(Arc<Cell>, u64)>),
     Stop,
 }
@@ -110,7 +112,6 @@ impl Runtime {
             rounds: Mutex::default(),
             names: Mutex::default(),
             intents: AtomicU64::new(0),
-            lives: AtomicU64::new(0),
             workers: Mutex::default(),
             threads: Mutex::default(),
             has_ended: Event::new(),
@@ -177,14 +178,6 @@ impl Runtime {
         self.intents.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A number for a life of an agent: larger than all before it, and than those that were fenced out.
-    pub(crate) fn next_life(&self, agent: &AgentId) -> u64 {
-        let lowest = self.claims().life_of(agent);
-        // Relaxed: they only have to differ, and to rise for one name, whose lives follow one another.
-        self.lives.fetch_max(lowest, Ordering::Relaxed);
-        self.lives.fetch_add(1, Ordering::Relaxed)
-    }
-
     pub(crate) fn propose(&self, proposal: Proposal) -> Result<Ticket, ProposeError> {
         let (submission, receiver) = Submission::one(proposal);
         self.links.intake.push(submission).map_err(one_given_back)?;
@@ -207,6 +200,11 @@ impl Runtime {
 
     pub(crate) fn tell_failure(&self, cell: Arc<Cell>, falls: u64, reason: String) {
         let _ = self.notes.send(Note::Failed(cell, falls, reason));
+    }
+
+    /// Has somebody look whether an agent has not been heard of for so long.
+    pub(crate) fn look_after(&self, hang_after: Duration) {
+        let _ = self.notes.send(Note::HangAfter(hang_after));
     }
 
     /// Starts those again that have not fallen once more by then, or were ended.
@@ -314,7 +312,7 @@ impl Runtime {
             names.values().cloned().collect()
         };
         for cell in cells {
-            cell.kill(self);
+            cell.end(AgentState::Killed, self);
         }
         // Only now, as each of them has a last turn.
         self.is_ending.store(true, Ordering::SeqCst);
@@ -378,6 +376,8 @@ struct Keeper {
     runtime: Arc<Runtime>,
     timers: BinaryHeap<Reverse<Timer>>,
     number: u64,
+    /// How long it sleeps at most.
+    look: Duration,
 }
 
 struct Timer {
@@ -393,7 +393,7 @@ enum What {
 
 impl Keeper {
     fn new(runtime: Arc<Runtime>) -> Self {
-        Keeper { runtime, timers: BinaryHeap::new(), number: 0 }
+        Keeper { runtime, timers: BinaryHeap::new(), number: 0, look: LOOK }
     }
 
     fn run(mut self, told: &Receiver<Note>) {
@@ -416,9 +416,12 @@ impl Keeper {
             self.look_for_hangs(now);
             let next =
                 self.timers.peek().map(|Reverse(timer)| timer.at.saturating_duration_since(now));
-            let wait = next.unwrap_or(ROUND_OF_THE_KEEPER).min(ROUND_OF_THE_KEEPER);
+            let wait = next.unwrap_or(self.look).min(self.look);
             match told.recv_timeout(wait) {
                 Ok(Note::WakeAt(at, life)) => self.add(at, What::Wake(life)),
+                Ok(Note::HangAfter(time)) => {
+                    self.look = self.look.min(time / 4).max(Duration::from_millis(1));
+                }
                 Ok(Note::StartAt(at, cells)) => self.add(at, What::Start(cells)),
                 Ok(Note::Failed(cell, falls, reason)) => {
                     if !self.runtime.is_stopping() {
@@ -475,8 +478,4 @@ impl Ord for Timer {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.at, self.number).cmp(&(other.at, other.number))
     }
-}
-
-pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -42,7 +42,7 @@ pub(crate) struct Ballots {
     open: BTreeMap<Attempt, OpenBallot>,
     /// When each of them closes.
     closing: BTreeSet<(u64, Attempt)>,
-    /// Those that were voted on, or taken back, since they were last looked at.
+    /// Those that were voted on since they were last looked at.
     changed: BTreeSet<Attempt>,
 }
 

@@ -1,8 +1,8 @@
 //! How a batch of proposals becomes one commit.
 //!
 //! "Consensus" here is *queen-led*: one queen per hive decides rounds, so agents agree because they all read her
-//! commits. `round` is the decision itself, a pure function, with `permissions` and `quorum` as a part of what it looks at; `ballots` are those that are open;
-//! `intents` remembers which were answered; `intake` is the way to the `queen`, who drives rounds on a thread of her own, as wide
+//! commits. `round` is the decision itself, a pure function, with `permissions` and `quorum` as a part of
+//! what it looks at; `ballots` are those that are open; `intents` remembers which were answered; `intake` is the way to the `queen`, who drives rounds on a thread of her own, as wide
 //! as `window` says; `replay` recomputes them from the log.
 
 mod ballots;

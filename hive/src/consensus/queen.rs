@@ -1,7 +1,7 @@
 //! The queen: takes proposals in, decides rounds, publishes versions, answers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use queenright_primitives::Version;
@@ -17,6 +17,7 @@ use super::round::{RoundInput, RoundPolicy, Verdicts, apply, decide};
 use super::window::{BatchWindow, Window};
 use crate::agent::Runtime;
 use crate::claims::Claims;
+use crate::lock::lock;
 use crate::log::{MemoryLog, Record};
 use crate::metrics::Counters;
 use crate::outcome::Outcome;
@@ -81,8 +82,11 @@ impl Core {
         let is_answered = input.decided.values().any(|known| {
             known.committed.is_some() || known.attempts.contains_key(&proposal.attempt)
         });
+        if is_answered {
+            return false;
+        }
         let verdicts = decide(&state, alone, &input);
-        !is_answered && matches!(verdicts.outcomes.first(), Some(Outcome::Rejected { .. }))
+        matches!(verdicts.outcomes.first(), Some(Outcome::Rejected { .. }))
     }
 
     /// Decides one round and publishes it. A version becomes readable only after its record is in the log.
@@ -94,7 +98,7 @@ impl Core {
         let verdicts = decide(&state, &batch, &input);
         let next = apply(&state, &batch, &input, &verdicts);
         self.intents.remember(&input, &batch, &verdicts, next.horizon);
-        let log = || self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = || lock(&self.log);
         // Nobody else appends. It is hashed while others may read the log.
         let head = log().head();
         let votes = (votes.opened, votes.counted);
@@ -269,7 +273,7 @@ impl Queen {
     }
 
     fn ballots(&self) -> MutexGuard<'_, Ballots> {
-        self.core.ballots.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.core.ballots)
     }
 
     fn decide(&mut self, mut batch: Batch) {
@@ -324,7 +328,7 @@ impl Queen {
         self.set_aside(batch, &mut votes);
         let mut counted = Vec::new();
         for (cast, sender) in batch.votes.drain(..) {
-            let mut ballots = self.core.ballots.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut ballots = lock(&self.core.ballots);
             let of_each: Counted = cast.iter().map(|vote| ballots.cast(vote, votes.now)).collect();
             let counts = cast.into_iter().zip(&of_each).filter(|(_, told)| told.is_ok());
             votes.counted.extend(counts.map(|(vote, _)| vote));

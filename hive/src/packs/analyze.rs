@@ -1,6 +1,6 @@
 //! The agent that speaks for one pack.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use queenright_primitives::schedule::Class;
 
@@ -10,6 +10,7 @@ use super::pack::{Ask, Pack, Spanning, Wish};
 use super::policy::{Compose, Policy};
 use crate::agent::{Agent, AgentError, Next, View, ViewError};
 use crate::key::Key;
+use crate::lock::lock;
 use crate::op::{Op, Operator};
 use crate::outcome::Outcome;
 use crate::requirement::{Bucket, Requirement};
@@ -75,7 +76,7 @@ impl Agent for Analyzer {
         self.proposed = Default::default();
         let phase = phase(view)?;
         let progress = Arc::clone(&self.progress);
-        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = lock(&progress);
         if !self.pack.conditions.is_empty() && phase < Phase::Conditional as i64 {
             return Ok(Next::Watch);
         }
@@ -108,7 +109,7 @@ impl Agent for Analyzer {
         if !outcome.is_committed() {
             return;
         }
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = lock(&self.progress);
         wishes.into_iter().for_each(|place| progress.granted[place] = true);
         spanning.into_iter().for_each(|(place, series)| progress.placed[place] = Some(series));
     }

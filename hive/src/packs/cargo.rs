@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::diagnostic::Diagnostic;
 use super::document::{self, Document, Item, Table, in_order};
 use super::manifest;
 use super::pack::{Ask, Location, Origin, Pack, Spanning, Wish};
 use crate::key::Key;
+use crate::lock::lock;
 use crate::op::Op;
 use crate::requirement::Requirement;
 use crate::value::Value;
@@ -62,7 +63,7 @@ impl Roots {
     }
 
     fn load(&self, root: &Path) -> Result<Option<Arc<Workspace>>, Diagnostic> {
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(root) {
+        if let Some(known) = lock(&self.0).get(root) {
             return Ok(known.clone());
         }
         let shown = root.display().to_string();
@@ -73,7 +74,7 @@ impl Roots {
         if let Some(fault) = document.faults.into_iter().next() {
             return Err(fault);
         }
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.0);
         known.insert(root.to_owned(), found.clone());
         Ok(found)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::analyze::Progress;
 use super::conflicts::{Contributions, conflicts, contributions};
@@ -12,6 +12,7 @@ use super::pack::{Location, Pack, Wish};
 use super::policy::Compose;
 use crate::hive::TRANSACT_AGENT;
 use crate::key::Key;
+use crate::lock::lock;
 use crate::log::Record;
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;
@@ -28,7 +29,7 @@ pub(crate) struct Case {
 
 impl Case {
     pub(crate) fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.progress)
     }
 }
 

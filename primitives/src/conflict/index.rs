@@ -78,15 +78,6 @@ struct Prefix {
     read: u32,
 }
 
-/// A candidate that clashes with nothing accepted so far; whoever has looked further may [admit](Self::admit) it.
-#[derive(Debug)]
-#[must_use = "a candidate is not recorded until it is admitted"]
-pub struct Admissible<'i, 'f, K, M, S> {
-    index: &'i mut ConflictIndex<K, M, S>,
-    candidate: Footprint<'f, K, M>,
-    position: Position,
-}
-
 impl<K: Hierarchy, M: Copy + Eq> ConflictIndex<K, M> {
     /// An empty index with a hash key of its own.
     pub fn new() -> Self {
@@ -142,19 +133,6 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
         self.to_read.shrink_to(keys);
     }
 
-    /// Looks whether a candidate can stand with those admitted, and where. O(its keys), and × depth if prefixes are read.
-    ///
-    /// # Errors
-    /// The first [`Clash`], writes before reads, in the order of the footprint.
-    #[inline]
-    pub fn check<'i, 'f>(
-        &'i mut self,
-        candidate: Footprint<'f, K, M>,
-    ) -> Result<Admissible<'i, 'f, K, M, S>, Clash<K>> {
-        let position = self.position(candidate)?;
-        Ok(Admissible { index: self, candidate, position })
-    }
-
     /// Records an accepted proposal under the number `who`, without checking it.
     pub fn admit(&mut self, who: usize, accepted: Footprint<'_, K, M>) {
         self.begin(accepted);
@@ -169,10 +147,11 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
         self.record(who, accepted);
     }
 
-    /// Checks a candidate and, if it clashes with nothing, records it under the number `who`.
+    /// Looks whether a candidate can stand with those admitted, and where; if so, records it under the number `who`. O(its keys), and × depth if
+    /// prefixes are read.
     ///
     /// # Errors
-    /// As [`check`](Self::check); nothing is recorded then.
+    /// The first [`Clash`], writes before reads, in the order of the footprint; nothing is recorded then.
     #[inline]
     pub fn try_admit(
         &mut self,
@@ -205,7 +184,8 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
         std::hint::black_box(keys.fold(0, |all, number| all ^ known(number)));
     }
 
-    /// As [`check`](Self::check), of keys that have numbers. An accepted one is recorded by [`admit_numbered`](Self::admit_numbered).
+    /// Looks whether a candidate can stand with those admitted, and where, by keys that have numbers. Whoever has looked further may
+    /// [admit](Self::admit_numbered) it. O(its keys), and × depth if prefixes are read.
     ///
     /// # Errors
     /// The first [`Clash`]: writes before keys that are read, and those before prefixes.
@@ -446,19 +426,5 @@ impl SetFirst for u32 {
         if *self == NONE {
             *self = place;
         }
-    }
-}
-
-impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> Admissible<'_, '_, K, M, S> {
-    /// Where it goes among those admitted before.
-    pub fn position(&self) -> Position {
-        self.position
-    }
-
-    /// Records it under the number `who`.
-    #[inline]
-    pub fn admit(self, who: usize) -> Position {
-        self.index.record(who, self.candidate);
-        self.position
     }
 }

@@ -27,7 +27,7 @@ mod groups;
 mod index;
 
 pub use groups::{ConflictGroups, Conflicts, Group, Meeting, Member, Pair};
-pub use index::{Admissible, ConflictIndex, KeyNumber, Numbered};
+pub use index::{ConflictIndex, KeyNumber, Numbered};
 
 /// Where a candidate goes among those accepted before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -186,7 +186,7 @@ proptest! {
             index.admit(who, batch[who].footprint());
         }
         for (who, _) in &subset.rejected {
-            prop_assert!(index.check(batch[*who].footprint()).is_err());
+            prop_assert!(index.try_admit(*who, batch[*who].footprint()).is_err());
         }
     }
 }

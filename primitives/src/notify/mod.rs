@@ -8,8 +8,8 @@
 //! | the next state, the next task, the next message | the [cell](crate::snapshot), the [queue](crate::schedule) itself, which wait in the same way |
 //!
 //! All of them wait as a thread (with a timeout or without) or as a future that any executor can poll. A thread stays awake for at most
-//! 20 µs first, yielding, and only while that pays: to sleep and be woken costs as much. After that it uses no processor, and a wait that is given up, by its timeout or because its future was dropped, loses
-//! nothing: what it was woken for goes to the next.
+//! 20 µs first, yielding, and only while that pays: to sleep and be woken costs as much. After that it uses no processor, and a
+//! wait that is given up, by its timeout or because its future was dropped, loses nothing: what it was woken for goes to the next.
 //!
 //! # Protocol
 //! Whoever waits leaves a [`Waker`](std::task::Waker), that of its task or one that unparks its thread, and looks

@@ -1,0 +1,271 @@
+//! What stays of an agent from life to life.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use queenright_primitives::notify::{self, WaitError};
+
+use super::life::Life;
+use super::mailbox::{Letter, Mailbox};
+use super::runtime::Runtime;
+use super::spawn::Spawn;
+use super::state::{AgentState, Counts};
+use super::supervisor::Group;
+use super::{Agent, AgentError, guarded};
+use crate::id::AgentId;
+use crate::lock::lock;
+
+/// Makes an agent, as often as it has lives.
+pub(super) type Make = dyn FnMut() -> Result<Box<dyn Agent>, AgentError> + Send;
+
+/// An agent, whatever life it is in.
+pub(crate) struct Cell {
+    pub(crate) id: AgentId,
+    /// Its place among those of its supervisor.
+    pub(super) place: usize,
+    make: Mutex<Box<Make>>,
+    pub(super) mailbox: Mutex<Mailbox>,
+    now: Mutex<Now>,
+    pub(super) wants_stop: AtomicBool,
+    pub(crate) stats: Counts,
+    pub(crate) runtime: Weak<Runtime>,
+    group: Arc<Group>,
+    pub(crate) attempts: u32,
+    pub(crate) hang_after: Duration,
+    pub(crate) seed: u64,
+}
+
+struct Now {
+    state: AgentState,
+    life: Option<Arc<Life>>,
+    /// Whether it was started once, so that a failure is for its supervisor to see to.
+    was_ready: bool,
+    /// How often it has failed or was ended to be started again: a restart that was meant for an earlier time does nothing.
+    falls: u64,
+    /// Who waits for its state to change.
+    waiting: Vec<notify::Sender<()>>,
+}
+
+impl Cell {
+    /// One that is not begun yet.
+    pub(super) fn new(
+        id: AgentId,
+        (group, place): (Arc<Group>, usize),
+        spawn: &Spawn,
+        make: Box<Make>,
+        runtime: &Arc<Runtime>,
+    ) -> Arc<Self> {
+        Arc::new(Cell {
+            id,
+            place,
+            make: Mutex::new(make),
+            mailbox: Mutex::new(Mailbox::new(spawn.mailbox, spawn.overflow)),
+            now: Mutex::new(Now {
+                state: AgentState::Starting,
+                life: None,
+                was_ready: false,
+                falls: 0,
+                waiting: Vec::new(),
+            }),
+            wants_stop: AtomicBool::new(false),
+            stats: Counts::default(),
+            runtime: Arc::downgrade(runtime),
+            group,
+            attempts: spawn.attempts,
+            hang_after: spawn.hang_after,
+            seed: runtime.seed(),
+        })
+    }
+
+    pub(crate) fn state(&self) -> AgentState {
+        lock(&self.now).state.clone()
+    }
+
+    pub(crate) fn is_asked_to_stop(&self) -> bool {
+        self.wants_stop.load(Ordering::SeqCst)
+    }
+
+    /// Has its life look at what is new.
+    pub(super) fn nudge(&self) {
+        let life = lock(&self.now).life.clone();
+        if let Some(life) = life {
+            life.nudge();
+        }
+    }
+
+    /// Makes the agent anew.
+    pub(crate) fn make(&self) -> Result<Box<dyn Agent>, String> {
+        guarded(|| (lock(&self.make))())
+    }
+
+    pub(crate) fn next_letter(&self) -> Option<Letter> {
+        lock(&self.mailbox).next()
+    }
+
+    /// Says where a life stands, if it is the current one; how often it has fallen by then.
+    pub(crate) fn put(self: &Arc<Self>, life: &Arc<Life>, state: AgentState) -> Option<u64> {
+        let mut now = lock(&self.now);
+        if !now.life.as_ref().is_some_and(|current| Arc::ptr_eq(current, life)) {
+            return None;
+        }
+        now.was_ready |= matches!(state, AgentState::Active);
+        let has_ended = state.is_over() || state == AgentState::Restarting;
+        now.falls += u64::from(state == AgentState::Restarting);
+        let falls = now.falls;
+        let changes = now.state != state;
+        let left = if state.is_over() { self.close() } else { VecDeque::new() };
+        now.state = state;
+        let life = if has_ended { now.life.take() } else { None };
+        let waiting = if changes { std::mem::take(&mut now.waiting) } else { Vec::new() };
+        drop(now);
+        // Who asked is told that nobody will answer.
+        drop((life, left));
+        waiting.into_iter().for_each(|waiting| waiting.send(()));
+        Some(falls)
+    }
+
+    /// A life has failed.
+    pub(crate) fn failed(self: &Arc<Self>, life: &Arc<Life>, reason: &str, runtime: &Runtime) {
+        let was_ready = lock(&self.now).was_ready;
+        let state = match was_ready {
+            true => AgentState::Restarting,
+            false => AgentState::Failed(reason.to_owned()),
+        };
+        // Counted first, for whoever is told.
+        self.stats.failures.fetch_add(1, Ordering::Relaxed);
+        match self.put(life, state) {
+            // It was ended from outside before.
+            None => drop(self.stats.failures.fetch_sub(1, Ordering::Relaxed)),
+            Some(falls) if was_ready => {
+                runtime.tell_failure(Arc::clone(self), falls, reason.to_owned());
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Its run has not been heard of for too long.
+    pub(crate) fn hangs(self: &Arc<Self>, life: &Arc<Life>, silent: Duration, runtime: &Runtime) {
+        life.pulse.end();
+        runtime.claims().fence_life(&self.id, life.number);
+        self.failed(life, &format!("hangs: not heard of for {silent:.1?}"), runtime);
+    }
+
+    /// Nothing is read or run any more, and the name is free: before anybody is told that it is over.
+    #[must_use = "it has to be dropped without a lock, as that wakes others"]
+    fn close(self: &Arc<Self>) -> VecDeque<Letter> {
+        let left = lock(&self.mailbox).close();
+        self.stats.dropped.fetch_add(left.len() as u64, Ordering::Relaxed);
+        self.group.forget(self.place);
+        if let Some(runtime) = self.runtime.upgrade() {
+            runtime.free_name(self);
+        }
+        left
+    }
+
+    /// Begins its first life.
+    pub(super) fn begin(self: &Arc<Self>, runtime: &Runtime) {
+        runtime.look_after(self.hang_after);
+        let life = Life::new(Arc::clone(self), runtime.claims().next_life(&self.id));
+        {
+            let mut now = lock(&self.now);
+            // Somebody may have ended it already, or have it started again.
+            if now.state != AgentState::Starting || now.life.is_some() {
+                return;
+            }
+            now.life = Some(Arc::clone(&life));
+        }
+        life.nudge();
+    }
+
+    /// Begins another life after the last fall, unless it was ended or started meanwhile.
+    pub(crate) fn begin_again(self: &Arc<Self>, falls: u64, runtime: &Runtime) {
+        let life = Life::new(Arc::clone(self), runtime.claims().next_life(&self.id));
+        let waiting = {
+            let mut now = lock(&self.now);
+            if now.state != AgentState::Restarting || now.falls != falls {
+                return;
+            }
+            now.state = AgentState::Starting;
+            now.life = Some(Arc::clone(&life));
+            std::mem::take(&mut now.waiting)
+        };
+        waiting.into_iter().for_each(|waiting| waiting.send(()));
+        self.stats.restarts.fetch_add(1, Ordering::Relaxed);
+        life.nudge();
+    }
+
+    /// Ends its life, unless it is over; the state says why.
+    pub(super) fn end(self: &Arc<Self>, state: AgentState, runtime: &Runtime) {
+        let (life, left, waiting) = {
+            let mut now = lock(&self.now);
+            if now.state.is_over() {
+                return;
+            }
+            let life = now.life.take();
+            if let Some(life) = &life
+                && life.end()
+            {
+                // What it has proposed and was not judged is refused.
+                runtime.claims().fence_life(&self.id, life.number);
+            }
+            let left = if state.is_over() { self.close() } else { VecDeque::new() };
+            now.falls += u64::from(state == AgentState::Restarting);
+            now.state = state;
+            (life, left, std::mem::take(&mut now.waiting))
+        };
+        drop((life, left));
+        waiting.into_iter().for_each(|waiting| waiting.send(()));
+    }
+
+    /// Has its supervisor see to a failure.
+    pub(crate) fn supervise(
+        self: &Arc<Self>,
+        (falls, reason): (u64, &str),
+        now: Duration,
+        runtime: &Runtime,
+    ) {
+        // Somebody may have ended it meanwhile, or it was started again with others.
+        if self.fallen() == Some(falls) {
+            self.group.see_to(self, reason, now, runtime);
+        }
+    }
+
+    /// How often it has fallen, if it waits to be started again.
+    pub(super) fn fallen(&self) -> Option<u64> {
+        let now = lock(&self.now);
+        (now.state == AgentState::Restarting).then_some(now.falls)
+    }
+
+    /// Waits until it stands where `is_it` says, or is over; `None` if it does not by then.
+    pub(super) fn wait_until(
+        &self,
+        is_it: impl Fn(&AgentState) -> bool,
+        deadline: Option<Instant>,
+    ) -> Option<AgentState> {
+        loop {
+            let mut changed = {
+                let mut now = lock(&self.now);
+                if now.state.is_over() || is_it(&now.state) {
+                    return Some(now.state.clone());
+                }
+                // Those who gave up.
+                now.waiting.retain(|waiting| !waiting.is_cancelled());
+                let (sender, receiver) = notify::oneshot();
+                now.waiting.push(sender);
+                receiver
+            };
+            match deadline {
+                None => drop(changed.wait()),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if let Err(WaitError::TimedOut) = changed.wait_timeout(left) {
+                        changed.cancel();
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+}
