@@ -300,6 +300,7 @@ impl Hive {
             intake: Arc::clone(&self.intake),
             log: Arc::clone(&self.log),
             claims: Arc::clone(&self.claims),
+            ballots: Arc::clone(&self.ballots),
             seed: self.seed,
             names: Arc::clone(&self.names),
         };

@@ -46,6 +46,11 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(all(feature = "process", not(unix)))]
+compile_error!(
+    "the feature `process` needs process groups, as Unix has them: leave it out on this system"
+);
+
 /// Runs the examples of the repository's front page.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
@@ -64,6 +69,8 @@ mod digest;
 mod error;
 mod hive;
 mod id;
+#[cfg(feature = "process")]
+mod json;
 mod key;
 mod lock;
 mod log;
@@ -80,10 +87,12 @@ mod ticket;
 mod value;
 
 pub use agent::{
-    Agent, AgentError, AgentEvent, AgentRef, AgentState, AgentStats, AskError, Context, Failure,
-    FnAgent, Next, Overflow, Settled, Spawn, SpawnError, Strategy, Supervision, Supervisor,
-    TellError, View, ViewError, agent,
+    Agent, AgentError, AgentEvent, AgentRef, AgentState, AgentStats, AskError, AsyncAgent, Context,
+    Failure, FnAgent, Next, Overflow, Settled, Spawn, SpawnError, Strategy, Supervision,
+    Supervisor, TellError, View, ViewError, agent,
 };
+#[cfg(feature = "process")]
+pub use agent::{PROTOCOL_VERSION, Program};
 pub use claims::{Claim, ClaimError, Claims, Fenced};
 pub use config::HiveBuilder;
 pub use digest::Digest;

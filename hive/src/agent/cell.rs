@@ -7,18 +7,19 @@ use std::time::{Duration, Instant};
 
 use queenright_primitives::notify::{self, WaitError};
 
+use super::away::Made;
 use super::life::Life;
 use super::mailbox::{Letter, Mailbox};
 use super::runtime::Runtime;
 use super::spawn::Spawn;
 use super::state::{AgentState, Counts};
 use super::supervisor::Group;
-use super::{Agent, AgentError, guarded};
+use super::{AgentError, guarded};
 use crate::id::AgentId;
 use crate::lock::lock;
 
 /// Makes an agent, as often as it has lives.
-pub(super) type Make = dyn FnMut() -> Result<Box<dyn Agent>, AgentError> + Send;
+pub(super) type Make = dyn FnMut() -> Result<Made, AgentError> + Send;
 
 /// An agent, whatever life it is in.
 pub(crate) struct Cell {
@@ -29,6 +30,8 @@ pub(crate) struct Cell {
     pub(super) mailbox: Mutex<Mailbox>,
     now: Mutex<Now>,
     pub(super) wants_stop: AtomicBool,
+    /// Whether there may be a ballot that it has not seen.
+    has_ballots: AtomicBool,
     pub(crate) stats: Counts,
     pub(crate) runtime: Weak<Runtime>,
     group: Arc<Group>,
@@ -70,6 +73,7 @@ impl Cell {
                 waiting: Vec::new(),
             }),
             wants_stop: AtomicBool::new(false),
+            has_ballots: AtomicBool::new(true),
             stats: Counts::default(),
             runtime: Arc::downgrade(runtime),
             group,
@@ -87,6 +91,20 @@ impl Cell {
         self.wants_stop.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn has_ballots(&self) -> bool {
+        self.has_ballots.load(Ordering::SeqCst)
+    }
+
+    /// No ballot was open that it had not seen. To be said before it is looked.
+    pub(crate) fn looks_at_ballots(&self) {
+        self.has_ballots.store(false, Ordering::SeqCst);
+    }
+
+    /// There is, or may be, a ballot in which it has a vote.
+    pub(crate) fn has_a_vote(&self) {
+        self.has_ballots.store(true, Ordering::SeqCst);
+    }
+
     /// Has its life look at what is new.
     pub(super) fn nudge(&self) {
         let life = lock(&self.now).life.clone();
@@ -96,7 +114,7 @@ impl Cell {
     }
 
     /// Makes the agent anew.
-    pub(crate) fn make(&self) -> Result<Box<dyn Agent>, String> {
+    pub(crate) fn make(&self) -> Result<Made, String> {
         guarded(|| (lock(&self.make))())
     }
 
@@ -193,6 +211,8 @@ impl Cell {
         };
         waiting.into_iter().for_each(|waiting| waiting.send(()));
         self.stats.restarts.fetch_add(1, Ordering::Relaxed);
+        // This life was not asked for its votes.
+        self.has_a_vote();
         life.nudge();
     }
 
@@ -238,6 +258,22 @@ impl Cell {
         (now.state == AgentState::Restarting).then_some(now.falls)
     }
 
+    /// Where it stands, if that is where `is_it` says or it is over; otherwise something that is answered once it has changed.
+    pub(super) fn change(
+        &self,
+        is_it: impl Fn(&AgentState) -> bool,
+    ) -> Result<AgentState, notify::Receiver<()>> {
+        let mut now = lock(&self.now);
+        if now.state.is_over() || is_it(&now.state) {
+            return Ok(now.state.clone());
+        }
+        // Those who gave up.
+        now.waiting.retain(|waiting| !waiting.is_cancelled());
+        let (sender, receiver) = notify::oneshot();
+        now.waiting.push(sender);
+        Err(receiver)
+    }
+
     /// Waits until it stands where `is_it` says, or is over; `None` if it does not by then.
     pub(super) fn wait_until(
         &self,
@@ -245,16 +281,9 @@ impl Cell {
         deadline: Option<Instant>,
     ) -> Option<AgentState> {
         loop {
-            let mut changed = {
-                let mut now = lock(&self.now);
-                if now.state.is_over() || is_it(&now.state) {
-                    return Some(now.state.clone());
-                }
-                // Those who gave up.
-                now.waiting.retain(|waiting| !waiting.is_cancelled());
-                let (sender, receiver) = notify::oneshot();
-                now.waiting.push(sender);
-                receiver
+            let mut changed = match self.change(&is_it) {
+                Ok(state) => return Some(state),
+                Err(changed) => changed,
             };
             match deadline {
                 None => drop(changed.wait()),

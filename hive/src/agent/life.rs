@@ -1,29 +1,33 @@
 //! One life of a running agent: from its start until it ends, fails, or is replaced.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use queenright_primitives::Version;
-use queenright_primitives::notify::Activation;
+use queenright_primitives::notify::{Activation, Sender};
+use queenright_primitives::schedule::Class;
 
+use super::away::{Going, Kind, Made};
 use super::cell::Cell;
 use super::context::{Context, Pulse};
-use super::guarded;
 use super::mailbox::Letter;
 use super::runtime::Runtime;
 use super::state::AgentState;
 use super::view::{Intent, Looked, View};
-use super::{Agent, Next};
+use super::{Next, guarded};
+use crate::consensus::{Attempt, CastVote, OpenBallot, Vote};
 use crate::error::ProposeError;
 use crate::id::OWN;
 use crate::lock::lock;
 use crate::outcome::Outcome;
 use crate::proposal::{Proposal, Read};
 use crate::ticket::Ticket;
+use crate::value::Value;
 
 /// One life of an agent.
 pub(crate) struct Life {
@@ -32,12 +36,14 @@ pub(crate) struct Life {
     pub(crate) number: u64,
     pub(crate) pulse: Arc<Pulse>,
     activation: Activation,
+    /// Whether its agent does something elsewhere, so that a turn is no sign of life.
+    is_away: AtomicBool,
     body: Mutex<Body>,
 }
 
 /// What a life is made of besides its name.
 struct Body {
-    agent: Option<Box<dyn Agent>>,
+    agent: Option<Kind>,
     intent: Intent,
     phase: Phase,
     /// Its number among the watchers.
@@ -46,12 +52,16 @@ struct Body {
     told: u32,
     /// How often it has lost since it last won.
     losses: u32,
+    /// The open ballots for which it was asked.
+    asked: BTreeSet<Attempt>,
 }
 
 enum Phase {
     /// It is to be made.
     Start,
     Run,
+    /// Its agent does something elsewhere. What is to be done then comes with it.
+    Away(Going<Then>),
     Proposed(Box<Proposed>),
     /// It lost, and is run again then.
     Backoff(Instant),
@@ -71,6 +81,9 @@ const STEPS: u32 = 64;
 /// So many messages are read before the agent is run.
 const LETTERS: u32 = 16;
 
+/// What is to be done with an agent that is back.
+type Then = Box<dyn FnOnce(&Arc<Life>, &mut Body, &Arc<Runtime>) -> Step + Send>;
+
 /// How a step of a life went on.
 enum Step {
     Again,
@@ -83,13 +96,21 @@ enum Step {
 impl Life {
     pub(crate) fn new(cell: Arc<Cell>, number: u64) -> Arc<Self> {
         let intent = Intent { id: "".into(), attempt: 0, born: Version(0) };
-        let body =
-            Body { agent: None, intent, phase: Phase::Start, watching: None, told: 0, losses: 0 };
+        let body = Body {
+            agent: None,
+            intent,
+            phase: Phase::Start,
+            watching: None,
+            told: 0,
+            losses: 0,
+            asked: BTreeSet::new(),
+        };
         Arc::new(Life {
             cell,
             number,
             pulse: Arc::new(Pulse::new()),
             activation: Activation::new(),
+            is_away: AtomicBool::new(false),
             body: Mutex::new(body),
         })
     }
@@ -127,7 +148,7 @@ impl Life {
                     let _ = self.activation.wake();
                     break;
                 }
-                self.pulse.beat();
+                self.beat();
                 match self.step(&mut body, runtime) {
                     Step::Again => {}
                     Step::Rest => break,
@@ -149,18 +170,32 @@ impl Life {
         }
     }
 
+    /// Says that it was heard of, by whoever has its turn.
+    pub(crate) fn beat(&self) {
+        // SeqCst, as all of it: there is no hurry.
+        if !self.is_away.load(Ordering::SeqCst) {
+            self.pulse.beat();
+        }
+    }
+
     /// Gives up what it has: its agent, and what it has begun.
     fn leave(&self, body: &mut Body, runtime: &Runtime) {
         if let Some(number) = body.watching.take() {
             runtime.watchers().remove(number);
         }
-        body.phase = Phase::Over;
-        let agent = body.agent.take();
+        self.is_back(runtime);
+        let left = (std::mem::replace(&mut body.phase, Phase::Over), body.agent.take());
         // An agent's own code.
         drop(guarded(|| {
-            drop(agent);
+            drop(left);
             Ok(())
         }));
+    }
+
+    fn is_back(&self, runtime: &Runtime) {
+        if self.is_away.swap(false, Ordering::SeqCst) {
+            runtime.is_back(self.number);
+        }
     }
 
     fn step(self: &Arc<Self>, body: &mut Body, runtime: &Arc<Runtime>) -> Step {
@@ -174,12 +209,31 @@ impl Life {
             self.leave(body, runtime);
             return Step::Rest;
         }
+        if let Phase::Away(_) = body.phase {
+            return self.go_on(body, runtime);
+        }
+        if let Some(Kind::Away(agent)) = &mut body.agent
+            && let Poll::Ready(ended) = agent.has_ended(&mut TaskContext::from_waker(&self.waker()))
+        {
+            return match ended {
+                Ok(()) => self.end_as(body, AgentState::Done),
+                Err(reason) => Step::Failed(reason),
+            };
+        }
         let is_proposed = matches!(body.phase, Phase::Proposed(_));
+        let is_made = !matches!(body.phase, Phase::Start);
         if !is_proposed && body.told == 0 && self.cell.is_asked_to_stop() {
-            return Step::Ended(AgentState::Stopped);
+            return self.end_as(body, AgentState::Stopped);
+        }
+        if is_made
+            && self.cell.has_ballots()
+            && let Some(ballot) = self.next_ballot(body, runtime)
+        {
+            return self.ask(body, ballot, runtime);
         }
         let has_read = body.told >= LETTERS || body.told > 0 && self.cell.is_asked_to_stop();
-        if !(is_proposed || has_read || matches!(body.phase, Phase::Start))
+        if is_made
+            && !(is_proposed || has_read)
             && let Some(letter) = self.cell.next_letter()
         {
             return self.read(body, letter);
@@ -187,12 +241,13 @@ impl Life {
         match &mut body.phase {
             Phase::Start => self.start(body),
             Phase::Run => self.run(body, runtime),
+            Phase::Away(_) => self.go_on(body, runtime),
             Phase::Proposed(proposed) => {
-                let waker = Waker::from(Arc::clone(self));
+                let waker = self.waker();
                 let ticket = Pin::new(&mut proposed.ticket);
                 match ticket.poll(&mut TaskContext::from_waker(&waker)) {
                     Poll::Pending => Step::Rest,
-                    Poll::Ready(outcome) => self.answered(body, &outcome, runtime),
+                    Poll::Ready(outcome) => self.answered(body, outcome, runtime),
                 }
             }
             Phase::Backoff(until) => {
@@ -223,26 +278,111 @@ impl Life {
         }
     }
 
-    fn start(self: &Arc<Self>, body: &mut Body) -> Step {
-        match self.cell.make() {
-            Ok(agent) => {
-                body.agent = Some(agent);
-                body.phase = Phase::Run;
-                self.cell.put(self, AgentState::Active);
-                Step::Again
+    fn waker(self: &Arc<Self>) -> Waker {
+        Waker::from(Arc::clone(self))
+    }
+
+    /// Looks whether its agent is back.
+    fn go_on(self: &Arc<Self>, body: &mut Body, runtime: &Arc<Runtime>) -> Step {
+        let Phase::Away(going) = &mut body.phase else { return Step::Rest };
+        let waker = self.waker();
+        let looked = guarded(|| Ok(going.as_mut().poll(&mut TaskContext::from_waker(&waker))));
+        match looked {
+            Ok(Poll::Pending) => Step::Rest,
+            Ok(Poll::Ready(then)) => {
+                self.is_back(runtime);
+                then(self, body, runtime)
             }
             Err(reason) => Step::Failed(reason),
         }
     }
 
+    /// Lets its agent do something elsewhere.
+    fn send_away<T: Send + 'static>(
+        self: &Arc<Self>,
+        body: &mut Body,
+        runtime: &Runtime,
+        going: Going<T>,
+        then: impl FnOnce(T, &Arc<Life>, &mut Body, &Arc<Runtime>) -> Step + Send + 'static,
+    ) -> Step {
+        self.pulse.beat();
+        if !self.is_away.swap(true, Ordering::SeqCst) {
+            runtime.is_away(self);
+        }
+        body.phase = Phase::Away(Box::pin(async move {
+            let back = going.await;
+            let then: Then = Box::new(move |life, body, runtime| then(back, life, body, runtime));
+            then
+        }));
+        Step::Again
+    }
+
+    /// Ends it; an agent that is not here has time to end in its own way.
+    fn end_as(self: &Arc<Self>, body: &mut Body, state: AgentState) -> Step {
+        let Some(Kind::Away(_)) = body.agent else { return Step::Ended(state) };
+        let (Some(Kind::Away(agent)), Some(runtime)) =
+            (body.agent.take(), self.cell.runtime.upgrade())
+        else {
+            return Step::Ended(state);
+        };
+        self.send_away(body, &runtime, agent.stop(), |(), _, _, _| Step::Ended(state))
+    }
+
+    fn start(self: &Arc<Self>, body: &mut Body) -> Step {
+        match self.cell.make() {
+            Ok(Made::Here(agent)) => self.started(body, Kind::Here(agent)),
+            Ok(Made::Away(agent)) => self.started(body, Kind::Away(agent)),
+            #[cfg(feature = "process")]
+            Ok(Made::Coming(agent)) => {
+                let Some(runtime) = self.cell.runtime.upgrade() else { return Step::Rest };
+                self.send_away(body, &runtime, agent, |made, life, body, _| match made {
+                    Ok(agent) => life.started(body, Kind::Away(agent)),
+                    Err(error) => Step::Failed(error.to_string()),
+                })
+            }
+            Err(reason) => Step::Failed(reason),
+        }
+    }
+
+    fn started(self: &Arc<Self>, body: &mut Body, agent: Kind) -> Step {
+        body.agent = Some(agent);
+        body.phase = Phase::Run;
+        self.cell.put(self, AgentState::Active);
+        Step::Again
+    }
+
     /// Lets the agent read a message. Then it is run, as what it does may depend on it.
     fn read(self: &Arc<Self>, body: &mut Body, letter: Letter) -> Step {
-        let Body { agent: Some(agent), .. } = body else { return Step::Rest };
         let mut context = self.context(&body.intent);
         let Letter { message, reply } = letter;
-        // An error's text is its owner's code, too.
-        let told =
-            guarded(|| Ok(agent.message(message, &mut context).map_err(|it| it.to_string())));
+        match body.agent.take() {
+            Some(Kind::Here(mut agent)) => {
+                // An error's text is its owner's code, too.
+                let told = guarded(|| {
+                    Ok(agent.message(message, &mut context).map_err(|it| it.to_string()))
+                });
+                body.agent = Some(Kind::Here(agent));
+                self.has_read(body, told, reply)
+            }
+            Some(Kind::Away(agent)) => {
+                let Some(runtime) = self.cell.runtime.upgrade() else { return Step::Rest };
+                let going = agent.message(message, context);
+                let before = std::mem::replace(&mut body.phase, Phase::Run);
+                self.send_away(body, &runtime, going, |(agent, told), life, body, _| {
+                    (body.agent, body.phase) = (Some(Kind::Away(agent)), before);
+                    life.has_read(body, Ok(told.map_err(|it| it.to_string())), reply)
+                })
+            }
+            None => Step::Rest,
+        }
+    }
+
+    fn has_read(
+        self: &Arc<Self>,
+        body: &mut Body,
+        told: Result<Result<Value, String>, String>,
+        reply: Option<Sender<Result<Value, String>>>,
+    ) -> Step {
         self.cell.stats.messages.fetch_add(1, Ordering::Relaxed);
         let (answer, failed) = match told {
             Ok(answer) => (answer, None),
@@ -261,6 +401,57 @@ impl Life {
         Step::Again
     }
 
+    /// A ballot in which it has a vote, and was not asked for it.
+    fn next_ballot(&self, body: &mut Body, runtime: &Runtime) -> Option<OpenBallot> {
+        // Said first, so that one which is opened meanwhile is not missed.
+        self.cell.looks_at_ballots();
+        let ballot = runtime.next_ballot(&self.cell.id, &mut body.asked)?;
+        // There may be more.
+        self.cell.has_a_vote();
+        Some(ballot)
+    }
+
+    /// Asks the agent for its vote on one proposal.
+    fn ask(self: &Arc<Self>, body: &mut Body, ballot: OpenBallot, runtime: &Arc<Runtime>) -> Step {
+        let attempt = (ballot.proposal.id.clone(), ballot.proposal.attempt);
+        body.asked.insert(attempt.clone());
+        let mut context = self.context(&body.intent);
+        match body.agent.take() {
+            Some(Kind::Here(mut agent)) => {
+                let voted = guarded(|| agent.vote(&ballot, &mut context));
+                body.agent = Some(Kind::Here(agent));
+                self.voted(attempt, voted, runtime)
+            }
+            Some(Kind::Away(agent)) => {
+                let going = agent.vote(ballot, context);
+                let before = std::mem::replace(&mut body.phase, Phase::Run);
+                self.send_away(body, runtime, going, |(agent, voted), life, body, runtime| {
+                    (body.agent, body.phase) = (Some(Kind::Away(agent)), before);
+                    life.voted(attempt, voted.map_err(|error| error.to_string()), runtime)
+                })
+            }
+            None => Step::Rest,
+        }
+    }
+
+    fn voted(
+        &self,
+        (proposal, attempt): Attempt,
+        voted: Result<Option<Vote>, String>,
+        runtime: &Runtime,
+    ) -> Step {
+        match voted {
+            Ok(Some(vote)) => {
+                let cast = CastVote::on(proposal, self.cell.id.clone(), vote);
+                runtime.cast(CastVote { attempt, ..cast });
+                self.cell.stats.votes.fetch_add(1, Ordering::Relaxed);
+                Step::Again
+            }
+            Ok(None) => Step::Again,
+            Err(reason) => Step::Failed(reason),
+        }
+    }
+
     fn context(&self, intent: &Intent) -> Context {
         Context::of_life(Arc::clone(&self.pulse), intent.random(self.cell.seed))
     }
@@ -277,24 +468,51 @@ impl Life {
             body.intent = Intent { id, attempt: 0, born: snapshot.version() };
         }
         let context = self.context(&body.intent);
-        let Body { agent: Some(agent), .. } = &mut *body else { return Step::Rest };
-        let mut view = View::new(snapshot.clone(), context);
+        let mut view = View::new(snapshot, context);
         self.cell.stats.runs.fetch_add(1, Ordering::Relaxed);
-        let ran = guarded(|| Ok((agent.run(&mut view)?, agent.class())));
+        match body.agent.take() {
+            Some(Kind::Here(mut agent)) => {
+                let ran = guarded(|| Ok((agent.run(&mut view)?, agent.class())));
+                body.agent = Some(Kind::Here(agent));
+                self.has_run(body, runtime, view, ran)
+            }
+            Some(Kind::Away(agent)) => {
+                let going = agent.run(view);
+                self.send_away(body, runtime, going, |(agent, view, ran), life, body, runtime| {
+                    let class = agent.class();
+                    body.agent = Some(Kind::Away(agent));
+                    let ran = ran.map(|next| (next, class)).map_err(|error| error.to_string());
+                    life.has_run(body, runtime, view, ran)
+                })
+            }
+            None => Step::Rest,
+        }
+    }
+
+    /// Takes what a run has come to.
+    fn has_run(
+        self: &Arc<Self>,
+        body: &mut Body,
+        runtime: &Arc<Runtime>,
+        view: View,
+        ran: Result<(Next, Class), String>,
+    ) -> Step {
         let (next, class) = match ran {
             Ok(ran) => ran,
             Err(reason) => return Step::Failed(reason),
         };
+        body.phase = Phase::Run;
         if self.pulse.is_over() {
             return Step::Again;
         }
+        let seen = view.version();
         let (proposal, looked) = view.finish(self.cell.id.clone(), &body.intent, class);
         let Some(proposal) = proposal else {
             body.intent.attempt = 0;
             return match next {
-                Next::Done => Step::Ended(AgentState::Done),
+                Next::Done => self.end_as(body, AgentState::Done),
                 Next::Watch => {
-                    body.phase = Phase::Watching(looked, snapshot.version());
+                    body.phase = Phase::Watching(looked, seen);
                     Step::Again
                 }
             };
@@ -315,18 +533,40 @@ impl Life {
     fn answered(
         self: &Arc<Self>,
         body: &mut Body,
-        outcome: &Outcome,
+        outcome: Outcome,
         runtime: &Arc<Runtime>,
     ) -> Step {
         let phase = std::mem::replace(&mut body.phase, Phase::Run);
-        let (Phase::Proposed(proposed), Some(agent)) = (phase, &mut body.agent) else {
-            return Step::Rest;
-        };
-        let Proposed { base, next, looked, .. } = *proposed;
-        let told = guarded(|| {
-            agent.outcome(outcome);
-            Ok(())
-        });
+        let Phase::Proposed(proposed) = phase else { return Step::Rest };
+        match body.agent.take() {
+            Some(Kind::Here(mut agent)) => {
+                let told = guarded(|| {
+                    agent.outcome(&outcome);
+                    Ok(())
+                });
+                body.agent = Some(Kind::Here(agent));
+                self.was_told(body, (&outcome, *proposed), told, runtime)
+            }
+            Some(Kind::Away(agent)) => {
+                let going = agent.outcome(outcome.clone());
+                self.send_away(body, runtime, going, move |agent, life, body, runtime| {
+                    (body.agent, body.phase) = (Some(Kind::Away(agent)), Phase::Run);
+                    life.was_told(body, (&outcome, *proposed), Ok(()), runtime)
+                })
+            }
+            None => Step::Rest,
+        }
+    }
+
+    /// Goes on after an outcome of which its agent was told.
+    fn was_told(
+        self: &Arc<Self>,
+        body: &mut Body,
+        (outcome, proposed): (&Outcome, Proposed),
+        told: Result<(), String>,
+        runtime: &Arc<Runtime>,
+    ) -> Step {
+        let Proposed { base, next, looked, .. } = proposed;
         self.cell.stats.answered(outcome);
         if let Err(reason) = told {
             return Step::Failed(reason);
@@ -335,7 +575,7 @@ impl Life {
             Outcome::Committed { version, .. } => {
                 (body.intent.attempt, body.losses) = (0, 0);
                 match next {
-                    Next::Done => Step::Ended(AgentState::Done),
+                    Next::Done => self.end_as(body, AgentState::Done),
                     Next::Watch
                         if runtime.others_changed(&self.cell.id, &looked, base, *version) =>
                     {

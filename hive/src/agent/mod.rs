@@ -1,9 +1,13 @@
 //! Agents: whoever reads a snapshot and proposes changes.
 
+mod asynchronous;
+mod away;
 mod cell;
 mod context;
 mod life;
 mod mailbox;
+#[cfg(feature = "process")]
+mod process;
 mod reference;
 mod runtime;
 mod settle;
@@ -21,8 +25,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use queenright_primitives::panics::quietly;
 use queenright_primitives::schedule::Class;
 
+pub use asynchronous::AsyncAgent;
 pub use context::Context;
 pub use mailbox::Overflow;
+#[cfg(feature = "process")]
+pub use process::{PROTOCOL_VERSION, Program};
 pub use reference::{AgentRef, AskError, TellError};
 pub(crate) use runtime::{Links, Runtime};
 pub(crate) use settle::Roster;
@@ -34,6 +41,7 @@ pub use supervisor::{AgentEvent, SpawnError, Supervisor};
 pub(crate) use view::Intent;
 pub use view::{View, ViewError};
 
+use crate::consensus::{OpenBallot, Vote};
 use crate::outcome::Outcome;
 use crate::value::Value;
 
@@ -68,7 +76,22 @@ pub trait Agent: Send {
     /// An error is told to whoever asked, and changes nothing else. If nothing else is said, the agent takes no messages.
     fn message(&mut self, message: Value, context: &mut Context) -> Result<Value, AgentError> {
         let _ = (message, context);
-        Err(AgentError::new("the agent takes no messages"))
+        Err(AgentError::takes_no_messages())
+    }
+
+    /// Says how it votes on a proposal of whose [roll](crate::consensus::QuorumRule::roll) it is, once in each life as long as
+    /// the ballot is open. `None` leaves it to others to [vote](crate::Hive::vote) in its name, or to nobody. Only of agents that were
+    /// [spawned](Supervisor::spawn).
+    ///
+    /// # Errors
+    /// An error stops the agent, as that of a run.
+    fn vote(
+        &mut self,
+        ballot: &OpenBallot,
+        context: &mut Context,
+    ) -> Result<Option<Vote>, AgentError> {
+        let _ = (ballot, context);
+        Ok(None)
     }
 }
 
@@ -93,6 +116,14 @@ impl<A: Agent + ?Sized> Agent for Box<A> {
     fn message(&mut self, message: Value, context: &mut Context) -> Result<Value, AgentError> {
         (**self).message(message, context)
     }
+
+    fn vote(
+        &mut self,
+        ballot: &OpenBallot,
+        context: &mut Context,
+    ) -> Result<Option<Vote>, AgentError> {
+        (**self).vote(ballot, context)
+    }
 }
 
 /// When an agent is run again, if its proposal did not lose.
@@ -112,6 +143,10 @@ impl AgentError {
     /// An error that says `message`.
     pub fn new(message: impl Into<String>) -> Self {
         AgentError(message.into().into())
+    }
+
+    pub(crate) fn takes_no_messages() -> Self {
+        AgentError::new("the agent takes no messages")
     }
 
     /// What went wrong.

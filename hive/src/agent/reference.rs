@@ -104,6 +104,36 @@ impl AgentRef {
         self.0.wait_until(is_it, None).unwrap_or(AgentState::Killed)
     }
 
+    /// As [`join`](Self::join), without holding up a thread.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends nothing but the wait.
+    pub async fn ended(&self) -> AgentState {
+        loop {
+            match self.0.change(|_| false) {
+                Ok(state) => return state,
+                Err(changed) => drop(changed.await),
+            }
+        }
+    }
+
+    /// As [`ask`](Self::ask), without holding up a thread, and for as long as it takes.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// After the wait was dropped the message may still be read.
+    pub async fn asked(&self, message: impl Into<Value>) -> Result<Value, AskError> {
+        let (sender, receiver) = notify::oneshot();
+        self.post(Letter { message: message.into(), reply: Some(sender) })
+            .map_err(AskError::NotTold)?;
+        match receiver.await {
+            Ok(answer) => answer.map_err(AskError::Failed),
+            Err(_) => Err(AskError::Unread),
+        }
+    }
+
     /// Waits until it is made.
     pub(super) fn ready(&self) -> Result<(), SpawnError> {
         match self.wait_for(|state| *state != AgentState::Starting) {

@@ -1,7 +1,7 @@
 //! The threads on which agents live: workers that run them, and a keeper of time who starts them again and notices those that hang.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -20,7 +20,7 @@ use super::state::AgentState;
 use super::view::Looked;
 use super::watchers::Watchers;
 use crate::claims::Claims;
-use crate::consensus::{Intake, Submission};
+use crate::consensus::{Attempt, Ballots, CastVote, Intake, OpenBallot, Submission};
 use crate::error::{HiveError, ProposeError};
 use crate::hive::one_given_back;
 use crate::id::AgentId;
@@ -36,6 +36,7 @@ pub(crate) struct Links {
     pub(crate) intake: Arc<Intake>,
     pub(crate) log: Arc<Mutex<MemoryLog>>,
     pub(crate) claims: Arc<Claims>,
+    pub(crate) ballots: Arc<Mutex<Ballots>>,
     pub(crate) seed: u64,
     /// All names that are taken, those of agents that are run in waves among them.
     pub(crate) names: Arc<Mutex<HashSet<AgentId>>>,
@@ -67,6 +68,8 @@ pub(crate) struct Runtime {
     is_ending: AtomicBool,
     /// Threads that hang in an agent.
     hanging: Mutex<Vec<ThreadId>>,
+    /// Lives whose agents do something elsewhere, by number.
+    away: Mutex<HashMap<u64, Weak<Life>, RandomState>>,
 }
 
 enum Job {
@@ -119,6 +122,7 @@ impl Runtime {
             is_stopping: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
             hanging: Mutex::default(),
+            away: Mutex::default(),
         });
         for _ in 0..workers.max(1) {
             runtime.add_worker()?;
@@ -128,7 +132,8 @@ impl Runtime {
         Ok(runtime)
     }
 
-    fn spawn_thread(
+    /// Starts a thread that the end of the hive waits for.
+    pub(crate) fn spawn_thread(
         self: &Arc<Self>,
         name: &str,
         run: impl FnOnce() + Send + 'static,
@@ -212,8 +217,59 @@ impl Runtime {
         let _ = self.notes.send(Note::StartAt(time, cells));
     }
 
+    /// An agent does something elsewhere.
+    pub(crate) fn is_away(&self, life: &Arc<Life>) {
+        lock(&self.away).insert(life.number, Arc::downgrade(life));
+    }
+
+    pub(crate) fn is_back(&self, life: u64) {
+        lock(&self.away).remove(&life);
+    }
+
+    /// An open ballot in which a member of its roll has not voted, and for which it was not asked. Those that are not open any more
+    /// are forgotten.
+    pub(crate) fn next_ballot(
+        &self,
+        member: &AgentId,
+        asked: &mut BTreeSet<Attempt>,
+    ) -> Option<OpenBallot> {
+        let ballots = lock(&self.links.ballots);
+        asked.retain(|attempt| ballots.is_open(attempt));
+        let is_asked =
+            |open: &OpenBallot| asked.contains(&(open.proposal.id.clone(), open.proposal.attempt));
+        let wants = |open: &&OpenBallot| {
+            open.rule().roll().contains_key(member)
+                && !open.ballot.votes.contains_key(member)
+                && !is_asked(open)
+        };
+        ballots.iter().find(wants).cloned()
+    }
+
+    /// Casts a vote, whatever becomes of it.
+    pub(crate) fn cast(&self, vote: CastVote) {
+        let (submission, _) = Submission::votes(vec![vote]);
+        drop(self.links.intake.push_waiting(submission));
+    }
+
+    /// Tells those of the rolls that they have a vote.
+    fn has_opened(&self, opened: &[Arc<Proposal>]) {
+        let rolls = opened.iter().filter_map(|proposal| proposal.quorum.as_ref());
+        let members = rolls.flat_map(|rule| rule.roll().keys());
+        let asked: Vec<Arc<Cell>> = {
+            let names = lock(&self.names);
+            members.filter_map(|member| names.get(member).cloned()).collect()
+        };
+        for cell in asked {
+            cell.has_a_vote();
+            cell.nudge();
+        }
+    }
+
     /// A round was published.
     pub(crate) fn committed(&self, record: &Arc<Record>) {
+        if !record.opened.is_empty() {
+            self.has_opened(&record.opened);
+        }
         if record.verdicts.accepted.is_empty() {
             return;
         }
@@ -358,7 +414,7 @@ impl Worker {
             match job {
                 Job::Rounds => runtime.look_at_rounds(),
                 Job::Turn(life) => {
-                    life.pulse.beat();
+                    life.beat();
                     *lock(&self.running) = Some(Arc::clone(&life));
                     let turn = || life.turn(runtime);
                     if catch_unwind(AssertUnwindSafe(turn)).is_err() {
@@ -456,6 +512,19 @@ impl Keeper {
             // If there is no thread to be had, those that are left go on.
             let _ = self.runtime.add_worker();
             life.cell.hangs(&life, silent, &self.runtime);
+        }
+        self.look_for_those_away(now);
+    }
+
+    /// Gives up on those that are elsewhere and have not been heard of for too long. What they wait for is dropped.
+    fn look_for_those_away(&self, now: Instant) {
+        let away: Vec<_> = lock(&self.runtime.away).values().filter_map(Weak::upgrade).collect();
+        for life in away {
+            let silent = now.saturating_duration_since(life.pulse.last_beat());
+            if silent >= life.cell.hang_after {
+                life.cell.hangs(&life, silent, &self.runtime);
+                life.nudge();
+            }
         }
     }
 }

@@ -11,6 +11,16 @@ pub struct Spawn {
     pub(crate) overflow: Overflow,
     pub(crate) attempts: u32,
     pub(crate) hang_after: Duration,
+    pub(super) place: Place,
+}
+
+/// Where agents that wait are polled.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Place {
+    #[default]
+    Hive,
+    #[cfg(feature = "tokio")]
+    Tokio(tokio::runtime::Handle),
 }
 
 impl Default for Spawn {
@@ -20,6 +30,7 @@ impl Default for Spawn {
             overflow: Overflow::default(),
             attempts: 16,
             hang_after: Duration::from_secs(30),
+            place: Place::default(),
         }
     }
 }
@@ -51,6 +62,14 @@ impl Spawn {
     #[must_use]
     pub fn hang_after(mut self, time: Duration) -> Self {
         self.hang_after = time;
+        self
+    }
+
+    /// Lets an [`AsyncAgent`](super::AsyncAgent) run as tasks of a tokio runtime. Other agents do not ask for it.
+    #[cfg(feature = "tokio")]
+    #[must_use]
+    pub fn on_tokio(mut self, runtime: tokio::runtime::Handle) -> Self {
+        self.place = Place::Tokio(runtime);
         self
     }
 }

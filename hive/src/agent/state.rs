@@ -80,6 +80,8 @@ pub struct AgentStats {
     pub committed: u64,
     /// Proposals refused.
     pub refused: u64,
+    /// Votes cast, when it was asked for them.
+    pub votes: u64,
     /// Messages read.
     pub messages: u64,
     /// Messages dropped, because there was no room or because the agent ended.
@@ -98,6 +100,7 @@ pub(crate) struct Counts {
     pub(crate) proposed: AtomicU64,
     committed: AtomicU64,
     refused: AtomicU64,
+    pub(crate) votes: AtomicU64,
     pub(crate) messages: AtomicU64,
     pub(super) dropped: AtomicU64,
     pub(super) failures: AtomicU64,
@@ -107,8 +110,8 @@ pub(crate) struct Counts {
 impl Counts {
     /// The numbers, with that of messages that wait.
     pub(super) fn read(&self, waiting: usize) -> AgentStats {
-        let Counts { runs, proposed, committed, refused, messages, dropped, failures, restarts } =
-            self;
+        let Counts { runs, proposed, committed, refused, votes, .. } = self;
+        let Counts { messages, dropped, failures, restarts, .. } = self;
         // Relaxed, as all of them: they order nothing.
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         AgentStats {
@@ -116,6 +119,7 @@ impl Counts {
             proposed: read(proposed),
             committed: read(committed),
             refused: read(refused),
+            votes: read(votes),
             messages: read(messages),
             dropped: read(dropped),
             waiting,

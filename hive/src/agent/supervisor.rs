@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use queenright_primitives::notify::Event;
 
-use super::cell::Cell;
+use super::away::Made;
+use super::cell::{Cell, Make};
 use super::reference::AgentRef;
 use super::runtime::Runtime;
 use super::spawn::Spawn;
@@ -144,7 +145,7 @@ impl Group {
 #[derive(Clone)]
 pub struct Supervisor {
     group: Arc<Group>,
-    runtime: Weak<Runtime>,
+    pub(super) runtime: Weak<Runtime>,
 }
 
 impl Supervisor {
@@ -172,7 +173,7 @@ impl Supervisor {
         spawn: Spawn,
         make: impl FnMut() -> Result<A, AgentError> + Send + 'static,
     ) -> Result<AgentRef, SpawnError> {
-        let agent = self.begin(name.into(), &spawn, make)?;
+        let agent = self.begin(name.into(), &spawn, boxed(make))?;
         agent.ready()?;
         Ok(agent)
     }
@@ -190,7 +191,8 @@ impl Supervisor {
         A: Agent + 'static,
         M: FnMut() -> Result<A, AgentError> + Send + 'static,
     {
-        let begun = agents.into_iter().map(|(name, make)| self.begin(name.into(), &spawn, make));
+        let begun =
+            agents.into_iter().map(|(name, make)| self.begin(name.into(), &spawn, boxed(make)));
         let begun: Vec<_> = begun.collect();
         let ready = begun.into_iter().map(|agent| {
             let agent = agent?;
@@ -201,11 +203,11 @@ impl Supervisor {
         ready.collect::<Vec<_>>().into_iter().collect()
     }
 
-    fn begin<A: Agent + 'static>(
+    pub(super) fn begin(
         &self,
         id: AgentId,
         spawn: &Spawn,
-        mut make: impl FnMut() -> Result<A, AgentError> + Send + 'static,
+        make: Box<Make>,
     ) -> Result<AgentRef, SpawnError> {
         let runtime = self.runtime.upgrade().ok_or(SpawnError::Closed)?;
         if [BASE_AGENT, TRANSACT_AGENT].contains(&id.as_str()) {
@@ -213,7 +215,6 @@ impl Supervisor {
         }
         // Relaxed: it only has to differ, and to rise for one caller.
         let place = self.group.next_place.fetch_add(1, Ordering::Relaxed);
-        let make = Box::new(move || Ok(Box::new(make()?) as Box<dyn Agent>));
         let cell = Cell::new(id, (Arc::clone(&self.group), place), spawn, make, &runtime);
         if !runtime.take_name(&cell) {
             return Err(match runtime.is_stopping() {
@@ -251,6 +252,12 @@ impl Supervisor {
         agents.iter().rev().for_each(AgentRef::stop);
         agents.iter().rev().for_each(|agent| drop(agent.join()));
     }
+}
+
+fn boxed<A: Agent + 'static>(
+    mut make: impl FnMut() -> Result<A, AgentError> + Send + 'static,
+) -> Box<Make> {
+    Box::new(move || Ok(Made::Here(Box::new(make()?))))
 }
 
 impl fmt::Debug for Supervisor {

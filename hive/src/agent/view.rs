@@ -172,6 +172,13 @@ impl View {
         Ok(())
     }
 
+    /// Forgets what this run wrote and required, but not what it has read.
+    #[cfg(feature = "process")]
+    pub(crate) fn forget_writes(&mut self) {
+        self.writes.clear();
+        self.preconditions.clear();
+    }
+
     fn current(&self, key: &Key) -> Option<Value> {
         let stored = self.snapshot.get(key.as_str());
         match self.writes.get(key) {

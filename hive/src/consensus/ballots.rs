@@ -67,6 +67,10 @@ impl Ballots {
         self.open.values()
     }
 
+    pub(crate) fn is_open(&self, attempt: &Attempt) -> bool {
+        self.open.contains_key(attempt)
+    }
+
     /// Counts a vote, and tells how the ballot stands with it.
     pub(crate) fn cast(&mut self, vote: &CastVote, now: u64) -> Result<Tally, VoteError> {
         let attempt = (vote.proposal.clone(), vote.attempt);

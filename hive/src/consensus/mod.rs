@@ -15,8 +15,8 @@ mod replay;
 mod round;
 mod window;
 
-pub(crate) use ballots::Ballots;
 pub use ballots::OpenBallot;
+pub(crate) use ballots::{Attempt, Ballots};
 pub use intake::WhenFull;
 pub(crate) use intake::{Counted, Intake, Submission};
 pub use intents::Known;

@@ -1,0 +1,477 @@
+//! What the lines say. `docs/PROTOCOL.md` is for those who write programs; this is what it describes.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use crate::agent::{Next, View};
+use crate::consensus::{Tally, Vote};
+use crate::json::{decode, encode};
+use crate::key::Key;
+use crate::op::Op;
+use crate::outcome::{Outcome, Winner};
+use crate::proposal::Precondition;
+use crate::requirement::Requirement;
+use crate::value::Value;
+
+/// The version of the protocol of agents that are programs.
+pub const VERSION: u32 = 1;
+
+/// What a program says.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub(super) enum FromProgram {
+    Hello(Hello),
+    Read(Wanted),
+    Propose(Box<Propose>),
+    Pass(Pass),
+    Fail(Fail),
+    Reply(Reply),
+    Vote(Voted),
+    Heartbeat(Nothing),
+    Bye(Nothing),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Hello {
+    pub(super) protocol: u32,
+    pub(super) class: Option<String>,
+    /// What each run brings with it.
+    #[serde(default)]
+    pub(super) keys: Vec<String>,
+    #[serde(default)]
+    pub(super) under: Vec<String>,
+    /// What else it wants to be told.
+    #[serde(default)]
+    pub(super) wants: Vec<Wants>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Wants {
+    Outcome,
+    Message,
+    Ballot,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    #[serde(default)]
+    pub(super) keys: Vec<String>,
+    #[serde(default)]
+    pub(super) under: Vec<String>,
+    /// Without the promise that it has not changed when the proposal is judged.
+    #[serde(default)]
+    pub(super) peek: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Propose {
+    #[serde(default)]
+    set: Map<String, Json>,
+    #[serde(default)]
+    writes: Vec<Write>,
+    #[serde(default)]
+    require: Vec<Require>,
+    #[serde(default)]
+    next: NextRun,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pass {
+    #[serde(default)]
+    next: NextRun,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fail {
+    pub(super) reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reply {
+    value: Option<Json>,
+    error: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Voted {
+    vote: Option<VoteWord>,
+}
+
+/// A line without content.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum NextRun {
+    #[default]
+    Watch,
+    Done,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum VoteWord {
+    Yes,
+    No,
+    Abstain,
+    Veto,
+}
+
+/// One operation.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
+pub(super) enum Write {
+    Set {
+        key: String,
+        value: Json,
+    },
+    Remove {
+        key: String,
+    },
+    Add {
+        key: String,
+        by: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_least: Option<i64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_most: Option<i64>,
+    },
+    Max {
+        key: String,
+        value: Json,
+    },
+    Min {
+        key: String,
+        value: Json,
+    },
+    Agree {
+        key: String,
+        value: Json,
+    },
+    Union {
+        key: String,
+        values: Vec<Json>,
+    },
+    Intersect {
+        key: String,
+        values: Vec<Json>,
+    },
+    Constrain {
+        key: String,
+        requirement: String,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Require {
+    key: String,
+    equals: Option<Json>,
+    exists: Option<bool>,
+}
+
+impl From<NextRun> for Next {
+    fn from(next: NextRun) -> Self {
+        match next {
+            NextRun::Watch => Next::Watch,
+            NextRun::Done => Next::Done,
+        }
+    }
+}
+
+impl Propose {
+    /// Writes it into the view of the run, and says what comes next; an error says why the run cannot propose this.
+    pub(super) fn write_to(self, view: &mut View) -> Result<Next, String> {
+        for (key, value) in self.set {
+            write(view, key, |value| Ok(Op::Set(value)), value)?;
+        }
+        for one in self.writes {
+            one.write_to(view)?;
+        }
+        for condition in self.require {
+            let condition = condition.read()?;
+            view.require(condition).map_err(|error| error.to_string())?;
+        }
+        Ok(self.next.into())
+    }
+}
+
+fn write(
+    view: &mut View,
+    key: String,
+    op: impl FnOnce(Value) -> Result<Op, String>,
+    json: Json,
+) -> Result<(), String> {
+    let value = decode(json).map_err(|error| format!("{key}: {error}"))?;
+    view.write(key, op(value)?).map_err(|error| error.to_string())
+}
+
+impl Write {
+    fn write_to(self, view: &mut View) -> Result<(), String> {
+        let set = |key: &str, values: Vec<Json>| -> Result<Vec<Value>, String> {
+            let values = values.into_iter().map(decode).collect::<Result<_, _>>();
+            values.map_err(|error| format!("{key}: {error}"))
+        };
+        let (key, op) = match self {
+            Write::Set { key, value } => return write(view, key, |it| Ok(Op::Set(it)), value),
+            Write::Max { key, value } => return write(view, key, |it| Ok(Op::Max(it)), value),
+            Write::Min { key, value } => return write(view, key, |it| Ok(Op::Min(it)), value),
+            Write::Agree { key, value } => return write(view, key, |it| Ok(Op::Agree(it)), value),
+            Write::Remove { key } => (key, Op::Remove),
+            Write::Add { key, by, at_least, at_most } => (key, Op::Add { by, at_least, at_most }),
+            Write::Union { key, values } => {
+                let op = Op::union(set(&key, values)?);
+                (key, op)
+            }
+            Write::Intersect { key, values } => {
+                let op =
+                    Op::Intersect(std::sync::Arc::new(set(&key, values)?.into_iter().collect()));
+                (key, op)
+            }
+            Write::Constrain { key, requirement } => {
+                let requirement = Requirement::parse_all(&requirement)
+                    .map_err(|error| format!("{key}: `{requirement}`: {error}"))?;
+                (key, Op::constrain(requirement))
+            }
+        };
+        view.write(key, op).map_err(|error| error.to_string())
+    }
+
+    /// An operation as a program would say it.
+    pub(super) fn of(key: &Key, op: &Op) -> Write {
+        let key = key.to_string();
+        match op {
+            Op::Set(value) => Write::Set { key, value: encode(value) },
+            Op::Remove => Write::Remove { key },
+            Op::Add { by, at_least, at_most } => {
+                Write::Add { key, by: *by, at_least: *at_least, at_most: *at_most }
+            }
+            Op::Max(value) => Write::Max { key, value: encode(value) },
+            Op::Min(value) => Write::Min { key, value: encode(value) },
+            Op::Agree(value) => Write::Agree { key, value: encode(value) },
+            Op::Union(values) => Write::Union { key, values: values.iter().map(encode).collect() },
+            Op::Intersect(values) => {
+                Write::Intersect { key, values: values.iter().map(encode).collect() }
+            }
+            Op::Constrain(requirement) => {
+                Write::Constrain { key, requirement: requirement.to_string() }
+            }
+        }
+    }
+}
+
+impl Require {
+    fn read(self) -> Result<Precondition, String> {
+        let key = Key::new(&self.key).map_err(|error| error.to_string())?;
+        match (self.equals, self.exists) {
+            (Some(value), None) => {
+                let value = decode(value).map_err(|error| format!("{key}: {error}"))?;
+                Ok(Precondition::Equals(key, value))
+            }
+            (None, Some(true)) => Ok(Precondition::Exists(key)),
+            (None, Some(false)) => Ok(Precondition::Absent(key)),
+            _ => Err(format!("{key}: a condition says either `equals` or `exists`")),
+        }
+    }
+}
+
+impl Pass {
+    pub(super) fn next(&self) -> Next {
+        self.next.into()
+    }
+}
+
+impl Reply {
+    /// The answer; the outer error says that it is none.
+    pub(super) fn read(self) -> Result<Result<Value, String>, String> {
+        match (self.value, self.error) {
+            (Some(value), None) => Ok(Ok(decode(value).map_err(|error| error.to_string())?)),
+            (None, Some(error)) => Ok(Err(error)),
+            _ => Err("a reply says either `value` or `error`".to_owned()),
+        }
+    }
+}
+
+impl Voted {
+    pub(super) fn read(&self) -> Option<Vote> {
+        self.vote.map(|vote| match vote {
+            VoteWord::Yes => Vote::Yes,
+            VoteWord::No => Vote::No,
+            VoteWord::Abstain => Vote::Abstain,
+            VoteWord::Veto => Vote::Veto,
+        })
+    }
+}
+
+/// What a program is told.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub(super) enum ToProgram<'a> {
+    Welcome {
+        protocol: u32,
+        agent: &'a str,
+    },
+    Run {
+        version: u64,
+        random: u64,
+        #[serde(flatten)]
+        values: Values,
+    },
+    Values {
+        version: u64,
+        #[serde(flatten)]
+        values: Values,
+    },
+    Refused {
+        reason: String,
+    },
+    Outcome(Told),
+    Message {
+        message: Json,
+    },
+    Ballot(Box<Asked>),
+    Stop,
+}
+
+/// What was asked for: each key, with null for what is absent, and what is under each prefix.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Values {
+    keys: Map<String, Json>,
+    under: Map<String, Json>,
+}
+
+impl Values {
+    /// Reads what is wanted; an error says why that cannot be read.
+    pub(super) fn read(view: &mut View, wanted: &Wanted) -> Result<Values, String> {
+        let mut values = Values::default();
+        for key in &wanted.keys {
+            let value = match wanted.peek {
+                true => {
+                    view.peek(key.as_str()).map(|entry| entry.map(|entry| encode(&entry.value)))
+                }
+                false => view.get(key.as_str()).map(|value| value.as_ref().map(encode)),
+            };
+            let value = value.map_err(|error| error.to_string())?;
+            values.keys.insert(key.clone(), value.unwrap_or_default());
+        }
+        for prefix in &wanted.under {
+            let found: Map<_, _> = match wanted.peek {
+                true => {
+                    let found = view.peek_under(prefix).map_err(|error| error.to_string())?;
+                    found.iter().map(|(key, it)| (key.to_string(), encode(&it.value))).collect()
+                }
+                false => {
+                    let found = view.under(prefix).map_err(|error| error.to_string())?;
+                    found.iter().map(|(key, value)| (key.to_string(), encode(value))).collect()
+                }
+            };
+            values.under.insert(prefix.clone(), found.into());
+        }
+        Ok(values)
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Told {
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    with: Option<String>,
+    /// Whether it is run again for the same thing.
+    again: bool,
+    text: String,
+}
+
+impl Told {
+    pub(super) fn of(outcome: &Outcome) -> Told {
+        let (mut version, mut key, mut with) = (None, None, None);
+        match outcome {
+            Outcome::Committed { version: committed, .. } => version = Some(committed.0),
+            Outcome::Conflict { with: winner, key: lost, .. } => {
+                (key, with) = (Some(lost.clone()), Some(winner.agent().to_string()));
+                if let Winner::Stored { version: stored, .. } = winner {
+                    version = Some(stored.0);
+                }
+            }
+            Outcome::PreconditionFailed { expected, .. } => key = Some(expected.key().to_string()),
+            Outcome::Forbidden { key: forbidden } => key = Some(forbidden.to_string()),
+            _ => {}
+        }
+        let (again, text) = (outcome.may_retry(), outcome.to_string());
+        Told { outcome: outcome.name(), version, key, with, again, text }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Asked {
+    proposal: String,
+    attempt: u32,
+    agent: String,
+    closes: u64,
+    writes: Vec<Write>,
+    yes: u64,
+    no: u64,
+    needed: u64,
+}
+
+impl Asked {
+    pub(super) fn of(open: &crate::consensus::OpenBallot) -> Asked {
+        let proposal = &open.proposal;
+        let Tally { yes, no, needed, .. } = open.tally;
+        Asked {
+            proposal: proposal.id.as_str().to_owned(),
+            attempt: proposal.attempt,
+            agent: proposal.agent.to_string(),
+            closes: open.closes,
+            writes: proposal.writes.iter().map(|(key, op)| Write::of(key, op)).collect(),
+            yes,
+            no,
+            needed,
+        }
+    }
+}
+
+impl ToProgram<'_> {
+    /// One line, with its end.
+    pub(super) fn line(&self) -> Vec<u8> {
+        // Its maps have texts for names, so that nothing can fail.
+        let mut line = serde_json::to_vec(self).unwrap_or_default();
+        line.push(b'\n');
+        line
+    }
+}
+
+impl FromProgram {
+    /// What a line says; an error says why it is none of the protocol.
+    pub(super) fn read(line: &[u8]) -> Result<FromProgram, String> {
+        serde_json::from_slice(line).map_err(|error| error.to_string())
+    }
+
+    /// Its type.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            FromProgram::Hello(_) => "hello",
+            FromProgram::Read(_) => "read",
+            FromProgram::Propose(_) => "propose",
+            FromProgram::Pass(_) => "pass",
+            FromProgram::Fail(_) => "fail",
+            FromProgram::Reply(_) => "reply",
+            FromProgram::Vote(_) => "vote",
+            FromProgram::Heartbeat(_) => "heartbeat",
+            FromProgram::Bye(_) => "bye",
+        }
+    }
+}

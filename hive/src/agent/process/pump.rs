@@ -1,0 +1,479 @@
+//! Lines between the hive and one program, on a thread that owns the program and sees to its end.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use crate::error::HiveError;
+use crate::lock::lock;
+
+/// What a program may cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// The longest line, in bytes.
+    pub(super) line: usize,
+    /// How long it may go on after it was told to stop.
+    pub(super) stop_within: Duration,
+}
+
+/// So many lines wait to be looked at; then the program has to wait.
+const LINES: usize = 64;
+/// So much may wait to be read by the program; then its own lines have to wait.
+const UNREAD: usize = 1 << 20;
+/// How often a program is looked at of which the system does not tell when it ends.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a program that has closed its output may take to end.
+const END: Duration = Duration::from_secs(1);
+
+/// The hive's ends of the pipes to a program. Dropping it kills the program.
+pub(super) struct Pipes {
+    shared: Arc<Mutex<Shared>>,
+    wake: UnixStream,
+}
+
+struct Shared {
+    /// What the program has written, in whole lines.
+    lines: VecDeque<Vec<u8>>,
+    /// What it has not read yet.
+    unread: Vec<u8>,
+    /// Why nothing more comes.
+    ended: Option<String>,
+    /// Who waits for a line.
+    waiting: Option<Waker>,
+    /// By when it must have said something.
+    answer_by: Option<(Instant, Duration)>,
+    end: Option<End>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Once it has read everything, and had some time.
+    Soon,
+    Now,
+}
+
+impl Pipes {
+    /// Starts a program; `start` gives the pump a thread.
+    pub(super) fn open(
+        command: &mut Command,
+        limits: Limits,
+        start: impl FnOnce(Pump) -> Result<(), HiveError>,
+    ) -> io::Result<Pipes> {
+        let (wake, woken) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        woken.set_nonblocking(true)?;
+        let mut child = command.process_group(0).spawn()?;
+        let shared = Arc::new(Mutex::new(Shared {
+            lines: VecDeque::new(),
+            unread: Vec::new(),
+            ended: None,
+            waiting: None,
+            answer_by: None,
+            end: None,
+        }));
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        // What fails from here on drops the pump, which ends the program.
+        let pump = Pump {
+            exit: exit_of(&child),
+            child,
+            input,
+            output,
+            woken,
+            partial: Vec::new(),
+            limits,
+            shared: Arc::clone(&shared),
+        };
+        for pipe in [pump.input.as_ref().map(AsFd::as_fd), pump.output.as_ref().map(AsFd::as_fd)] {
+            rustix::io::ioctl_fionbio(pipe.ok_or(ErrorKind::BrokenPipe)?, true)?;
+        }
+        start(pump).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Pipes { shared, wake })
+    }
+
+    /// Sends a line, which ends with a newline.
+    pub(super) fn send(&self, line: &[u8]) {
+        lock(&self.shared).unread.extend_from_slice(line);
+        self.wake_pump();
+    }
+
+    /// The next line; an error says why there is none any more.
+    pub(super) fn poll_line(&self, context: &mut Context<'_>) -> Poll<Result<Vec<u8>, String>> {
+        let mut shared = lock(&self.shared);
+        let may_answer = shared.unread.len() <= UNREAD;
+        if may_answer && let Some(line) = shared.lines.pop_front() {
+            let was_full = shared.lines.len() + 1 == LINES;
+            drop(shared);
+            if was_full {
+                self.wake_pump();
+            }
+            return Poll::Ready(Ok(line));
+        }
+        if let Some(reason) = &shared.ended {
+            return Poll::Ready(Err(reason.clone()));
+        }
+        shared.waiting = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Whether the program is no more; it is ready then.
+    pub(super) fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut shared = lock(&self.shared);
+        if shared.ended.is_some() {
+            return Poll::Ready(());
+        }
+        // Nobody looks at what it still says.
+        shared.lines.clear();
+        shared.waiting = Some(context.waker().clone());
+        drop(shared);
+        self.wake_pump();
+        Poll::Pending
+    }
+
+    /// Ends the program if it has not said anything for so long; `None`: not any more.
+    pub(super) fn answer_within(&self, time: Option<Duration>) {
+        let by = time.and_then(|time| Some((Instant::now().checked_add(time)?, time)));
+        lock(&self.shared).answer_by = by;
+        self.wake_pump();
+    }
+
+    /// Ends the program once it has read what it was told, and had some time.
+    pub(super) fn end_soon(&self) {
+        lock(&self.shared).end.get_or_insert(End::Soon);
+        self.wake_pump();
+    }
+
+    fn wake_pump(&self) {
+        // If there is no room, it is awake already; if there is nobody, there is nobody to wake.
+        let _ = (&self.wake).write(&[1]);
+    }
+}
+
+impl Drop for Pipes {
+    fn drop(&mut self) {
+        lock(&self.shared).end = Some(End::Now);
+        self.wake_pump();
+    }
+}
+
+/// Carries lines until there is a reason to end.
+pub(super) struct Pump {
+    child: Child,
+    /// Becomes readable when the program ends, where the system has such a thing.
+    exit: Option<OwnedFd>,
+    input: Option<ChildStdin>,
+    output: Option<ChildStdout>,
+    woken: UnixStream,
+    /// The beginning of a line.
+    partial: Vec<u8>,
+    limits: Limits,
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// Why a program is ended.
+enum Why {
+    Exited,
+    OutputClosed,
+    TooLong(usize),
+    Silent(Duration),
+    /// It was told to stop.
+    Stopped,
+    Failed(io::Error),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Exited => f.write_str("its program has ended"),
+            Why::OutputClosed => f.write_str("its program has closed its output"),
+            Why::TooLong(most) => write!(
+                f,
+                "its program has written a line of more than {most} bytes: write shorter ones, or allow longer ones with \
+                 `Program::max_line`"
+            ),
+            Why::Silent(time) => write!(f, "its program has not said hello within {time:?}"),
+            Why::Stopped => f.write_str("its program was told to end"),
+            Why::Failed(error) => write!(f, "its program could not be talked to: {error}"),
+        }
+    }
+}
+
+impl Pump {
+    pub(super) fn run(mut self) {
+        let why = self.carry().unwrap_or_else(Why::Failed);
+        if matches!(why, Why::OutputClosed) {
+            self.wait_for_exit(END);
+        }
+        let status = self.finish();
+        let reason = match status {
+            Ok(status) => format!("{why} ({status})"),
+            Err(error) => format!("{why} ({error})"),
+        };
+        let waiting = {
+            let mut shared = lock(&self.shared);
+            shared.ended = Some(reason);
+            shared.waiting.take()
+        };
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+
+    /// Carries lines until there is a reason not to.
+    fn carry(&mut self) -> io::Result<Why> {
+        let mut stop_by = None;
+        loop {
+            let (wants_input, may_output, deadline) = {
+                let mut shared = lock(&self.shared);
+                match shared.end {
+                    Some(End::Now) => return Ok(Why::Stopped),
+                    Some(End::Soon) if shared.unread.is_empty() => {
+                        stop_by.get_or_insert_with(|| Instant::now() + self.limits.stop_within);
+                    }
+                    _ => {}
+                }
+                if self.input.is_none() {
+                    shared.unread.clear();
+                } else if shared.end.is_some() && shared.unread.is_empty() {
+                    // The end of its input tells it as well.
+                    self.input = None;
+                }
+                let answer_by = shared.answer_by.map(|(by, _)| by);
+                let is_room = shared.lines.len() < LINES;
+                let deadline = stop_by.into_iter().chain(answer_by).min();
+                (!shared.unread.is_empty(), is_room, deadline)
+            };
+            let now = Instant::now();
+            if stop_by.is_some_and(|by| by <= now) {
+                return Ok(Why::Stopped);
+            }
+            if let Some((by, time)) = lock(&self.shared).answer_by
+                && by <= now
+            {
+                return Ok(Why::Silent(time));
+            }
+            let time = deadline.map(|by| by.saturating_duration_since(now));
+            // How it ended is of interest once all that it wrote was taken.
+            let ready = self.wait(wants_input, may_output, may_output, time)?;
+            if ready.woken {
+                self.sleep_again()?;
+            }
+            if ready.input {
+                self.write()?;
+            }
+            if ready.output
+                && let Some(why) = self.read()?
+            {
+                return Ok(why);
+            }
+            if may_output && !ready.output && self.has_exited(ready.exited) {
+                // What it wrote last is in the pipe; what others that it has started still write is not waited for.
+                return Ok(self.read()?.unwrap_or(Why::Exited));
+            }
+        }
+    }
+
+    /// Waits until there is something to do.
+    fn wait(
+        &self,
+        input: bool,
+        output: bool,
+        exit: bool,
+        time: Option<Duration>,
+    ) -> io::Result<Ready> {
+        let mut pipes = vec![PollFd::new(&self.woken, PollFlags::IN)];
+        let mut add = |pipe, flags| {
+            pipes.push(PollFd::from_borrowed_fd(pipe, flags));
+            pipes.len() - 1
+        };
+        let exit = self.exit.as_ref().filter(|_| exit);
+        let exit = exit.map(|exit| add(exit.as_fd(), PollFlags::IN));
+        let output = self.output.as_ref().filter(|_| output);
+        let output = output.map(|pipe| add(pipe.as_fd(), PollFlags::IN));
+        let input = self.input.as_ref().filter(|_| input);
+        let input = input.map(|pipe| add(pipe.as_fd(), PollFlags::OUT));
+        let time = match self.exit {
+            Some(_) => time,
+            None => Some(time.unwrap_or(LOOK).min(LOOK)),
+        };
+        let time = time.map(|time| Timespec {
+            tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: time.subsec_nanos().into(),
+        });
+        match poll(&mut pipes, time.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let is_ready =
+            |place: Option<usize>| place.is_some_and(|place| !pipes[place].revents().is_empty());
+        Ok(Ready {
+            woken: is_ready(Some(0)),
+            exited: is_ready(exit),
+            output: is_ready(output),
+            input: is_ready(input),
+        })
+    }
+
+    fn sleep_again(&mut self) -> io::Result<()> {
+        let mut bytes = [0; 64];
+        loop {
+            match self.woken.read(&mut bytes) {
+                // Nobody is there to wake it any more, and has said so.
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Gives the program what it has not read, as far as there is room.
+    fn write(&mut self) -> io::Result<()> {
+        let Some(input) = &mut self.input else { return Ok(()) };
+        let mut shared = lock(&self.shared);
+        let before = shared.unread.len();
+        let written = match input.write(&shared.unread) {
+            Ok(written) => written,
+            Err(error) if is_later(&error) => 0,
+            // It reads no more: what it does otherwise counts all the same.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.input = None;
+                before
+            }
+            Err(error) => return Err(error),
+        };
+        shared.unread.drain(..written);
+        let is_below = before > UNREAD && shared.unread.len() <= UNREAD;
+        let waiting = if is_below { shared.waiting.take() } else { None };
+        drop(shared);
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+        Ok(())
+    }
+
+    /// Reads what the program has written, until there is nothing more or too much.
+    fn read(&mut self) -> io::Result<Option<Why>> {
+        let mut bytes = [0; 16 * 1024];
+        loop {
+            let Some(output) = &mut self.output else { return Ok(Some(Why::OutputClosed)) };
+            let read = match output.read(&mut bytes) {
+                Ok(0) => return Ok(Some(Why::OutputClosed)),
+                Ok(read) => read,
+                Err(error) if is_later(&error) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let is_room = match self.take(&bytes[..read]) {
+                Ok(is_room) => is_room,
+                Err(why) => return Ok(Some(why)),
+            };
+            if !is_room {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Takes bytes in; says whether there is room for more.
+    fn take(&mut self, mut bytes: &[u8]) -> Result<bool, Why> {
+        let mut lines = Vec::new();
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.partial.extend_from_slice(&bytes[..end]);
+            bytes = &bytes[end + 1..];
+            let line = std::mem::take(&mut self.partial);
+            if line.len() > self.limits.line {
+                return Err(Why::TooLong(self.limits.line));
+            }
+            lines.push(line);
+        }
+        self.partial.extend_from_slice(bytes);
+        if self.partial.len() > self.limits.line {
+            return Err(Why::TooLong(self.limits.line));
+        }
+        let mut shared = lock(&self.shared);
+        let waiting = if lines.is_empty() { None } else { shared.waiting.take() };
+        shared.lines.extend(lines);
+        let is_room = shared.lines.len() < LINES;
+        drop(shared);
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+        Ok(is_room)
+    }
+
+    /// Whether the program has ended. It is not waited for, so that nobody else gets its number.
+    fn has_exited(&self, is_told: bool) -> bool {
+        if !is_told && self.exit.is_some() {
+            return false;
+        }
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let looked = waitid(WaitId::Pid(Pid::from_child(&self.child)), options);
+        !matches!(looked, Ok(None))
+    }
+
+    /// Waits for the program to end by itself, unless somebody wants it ended.
+    fn wait_for_exit(&mut self, time: Duration) {
+        let deadline = Instant::now() + time;
+        self.output = None;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let is_unwanted = lock(&self.shared).end == Some(End::Now);
+            if left.is_zero() || is_unwanted || self.has_exited(true) {
+                return;
+            }
+            if self.wait(false, false, true, Some(left)).is_err() || self.sleep_again().is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Ends the program, and all that it has started and left in its group.
+    fn finish(&mut self) -> io::Result<ExitStatus> {
+        (self.input, self.output) = (None, None);
+        // It is not waited for yet, so that the number is its own. An error says that nobody is left.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        self.child.wait()
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        // Once it was waited for, this does nothing.
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            drop(self.finish());
+        }
+    }
+}
+
+/// What can be done without waiting.
+struct Ready {
+    woken: bool,
+    exited: bool,
+    output: bool,
+    input: bool,
+}
+
+fn is_later(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// What tells when a program ends.
+#[cfg(target_os = "linux")]
+fn exit_of(child: &Child) -> Option<OwnedFd> {
+    use rustix::process::{PidfdFlags, pidfd_open};
+    pidfd_open(Pid::from_child(child), PidfdFlags::empty()).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exit_of(_: &Child) -> Option<OwnedFd> {
+    None
+}
