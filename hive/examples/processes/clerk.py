@@ -10,27 +10,28 @@ def say(line_type, **fields):
     print(json.dumps({"type": line_type, **fields}), flush=True)
 
 
-def fill(orders):
-    """Proposes to fill the first order; whoever takes the last of the stock first has it."""
-    order, wanted = sorted(orders.items())[0]
-    say("propose", writes=[
-        {"op": "add", "key": "stock", "by": -wanted, "at_least": 0},
-        {"op": "remove", "key": order},
-        {"op": "set", "key": order.replace("orders/", "filled/"), "value": wanted},
-    ])
+def fill(stock, orders):
+    """Proposes to fill what there is enough for. If an order or the stock is changed meanwhile, it is run again."""
+    writes = []
+    for order, wanted in sorted(orders.items()):
+        if wanted <= stock:
+            stock -= wanted
+            writes.append({"op": "add", "key": "stock", "by": -wanted})
+            writes.append({"op": "remove", "key": order})
+            writes.append({"op": "set", "key": order.replace("orders/", "filled/"), "value": wanted})
+    say("propose", writes=writes) if writes else say("pass")
+    return len(writes) // 3
 
 
+filling = 0
 filled = 0
-say("hello", protocol=1, under=["orders"], wants=["outcome", "message", "ballot"])
+say("hello", protocol=1, keys=["stock"], under=["orders"], wants=["outcome", "message", "ballot"])
 for text in sys.stdin:
     line = json.loads(text)
     if line["type"] == "run":
-        orders = line["under"]["orders"]
-        fill(orders) if orders else say("pass")
-    elif line["type"] == "refused":
-        say("pass")  # there is not enough: wait for other orders
+        filling = fill(line["keys"]["stock"], line["under"]["orders"])
     elif line["type"] == "outcome":
-        filled += line["outcome"] == "committed"
+        filled += filling if line["outcome"] == "committed" else 0
     elif line["type"] == "message":
         say("reply", value=filled)
     elif line["type"] == "ballot":

@@ -306,7 +306,9 @@ impl Life {
         then: impl FnOnce(T, &Arc<Life>, &mut Body, &Arc<Runtime>) -> Step + Send + 'static,
     ) -> Step {
         self.pulse.beat();
-        if !self.is_away.swap(true, Ordering::SeqCst) {
+        self.is_away.store(true, Ordering::SeqCst);
+        // How long a start may take is for whoever makes it to say.
+        if !matches!(body.phase, Phase::Start) {
             runtime.is_away(self);
         }
         body.phase = Phase::Away(Box::pin(async move {
@@ -443,8 +445,9 @@ impl Life {
         match voted {
             Ok(Some(vote)) => {
                 let cast = CastVote::on(proposal, self.cell.id.clone(), vote);
-                runtime.cast(CastVote { attempt, ..cast });
+                // Counted first, for whoever is told what it comes to.
                 self.cell.stats.votes.fetch_add(1, Ordering::Relaxed);
+                runtime.cast(CastVote { attempt, ..cast });
                 Step::Again
             }
             Ok(None) => Step::Again,
