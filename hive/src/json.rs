@@ -126,3 +126,57 @@ fn map(object: Map<String, Json>, is_name: impl Fn(&str) -> bool) -> Result<Valu
     let fields: Result<BTreeMap<_, _>, _> = object.into_iter().map(field).collect();
     Ok(Value::Map(Arc::new(fields?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value() -> impl Strategy<Value = Value> {
+        let requirement = prop_oneof![Just("^1.2"), Just(">=1, <3"), Just("=0.1.2"), Just("*")];
+        let leaf = prop_oneof![
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_filter_map("finite", Value::float),
+            any::<bool>().prop_map(Value::from),
+            "\\PC{0,4}".prop_map(Value::from),
+            requirement.prop_map(|text| Requirement::parse(text).unwrap().into()),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            let name = prop_oneof!["[$]?[a-z]{0,2}", Just(SET.to_owned()), Just(MAP.to_owned())];
+            let name = name.prop_map(Arc::from);
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::set),
+                prop::collection::btree_map(name, inner, 0..3)
+                    .prop_map(|map| Value::Map(Arc::new(map))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(value in value()) {
+            let text = serde_json::to_string(&encode(&value)).unwrap();
+            prop_assert_eq!(decode(serde_json::from_str(&text).unwrap()), Ok(value), "{}", text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_value_is_refused() {
+        for (text, says) in [
+            ("null", "null is no value"),
+            ("[1, null]", "null is no value"),
+            ("9223372036854775808", "beyond the integers"),
+            ("{\"$sets\": []}", "`$sets`"),
+            ("{\"$set\": 1}", "takes a list"),
+            ("{\"$set\": [], \"x\": 1}", "`$set`"),
+            ("{\"$map\": 1}", "`$map`"),
+            ("{\"$requirement\": \"one\"}", "takes a version requirement"),
+            ("{\"$requirement\": 1}", "takes a version requirement"),
+        ] {
+            let refused = decode(serde_json::from_str(text).unwrap()).unwrap_err().to_string();
+            assert!(refused.contains(says), "{text}: {refused} should say {says}");
+        }
+    }
+}

@@ -475,3 +475,99 @@ impl FromProgram {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::agent::Context;
+    use crate::state::State;
+
+    const LINES: [&str; 9] = [
+        r#"{"type":"hello","protocol":1,"class":"high","keys":["a"],"under":["b"],"wants":["outcome","message","ballot"]}"#,
+        r#"{"type":"read","keys":["a/b"],"under":[""],"peek":true}"#,
+        r#"{"type":"propose","set":{"a":{"$set":[1,2.5]}},"writes":[{"op":"add","key":"n","by":-1,"at_least":0}],"require":[{"key":"a","exists":false}],"next":"done"}"#,
+        r#"{"type":"propose","writes":[{"op":"remove","key":"n"},{"op":"constrain","key":"d","requirement":"^1"},{"op":"union","key":"u","values":[1]}]}"#,
+        r#"{"type":"pass","next":"watch"}"#,
+        r#"{"type":"fail","reason":"x"}"#,
+        r#"{"type":"reply","value":{"$map":{"$x":true}}}"#,
+        r#"{"type":"vote","vote":"veto"}"#,
+        r#"{"type":"heartbeat"}"#,
+    ];
+
+    fn view() -> View {
+        let base = [("n", Value::from(3)), ("t", "x".into())];
+        let base = base.map(|(key, value)| (Key::new(key).unwrap(), value));
+        View::new(State::base(base).into(), Context::of_wave(1))
+    }
+
+    /// What the hive does with a line, all but sending the answer.
+    fn take(line: &[u8]) {
+        let mut view = view();
+        match FromProgram::read(line) {
+            Ok(FromProgram::Read(wanted)) => drop(Values::read(&mut view, &wanted)),
+            Ok(FromProgram::Propose(propose)) => drop(propose.write_to(&mut view)),
+            Ok(FromProgram::Reply(reply)) => drop(reply.read()),
+            Ok(other) => assert!(!other.name().is_empty()),
+            Err(error) => assert!(!error.is_empty()),
+        }
+    }
+
+    #[test]
+    fn each_kind_of_line_is_read() {
+        for line in LINES {
+            let read =
+                FromProgram::read(line.as_bytes()).unwrap_or_else(|it| panic!("{line}: {it}"));
+            assert!(line.contains(&format!("\"type\":\"{}\"", read.name())), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_operation_says_what_it_said() {
+        let writes = r#"[{"op":"set","key":"a","value":1},{"op":"remove","key":"b"},{"op":"add","key":"c","by":1,"at_most":9},
+            {"op":"max","key":"d","value":1},{"op":"min","key":"e","value":1},{"op":"agree","key":"f","value":1},
+            {"op":"union","key":"g","values":[1]},{"op":"intersect","key":"h","values":[1]},
+            {"op":"constrain","key":"i","requirement":"^1.0.0"}]"#;
+        let writes: Json = serde_json::from_str(writes).unwrap();
+        let line = serde_json::json!({ "type": "propose", "writes": writes }).to_string();
+        let Ok(FromProgram::Propose(propose)) = FromProgram::read(line.as_bytes()) else {
+            panic!()
+        };
+        let mut view = view();
+        propose.write_to(&mut view).unwrap();
+        let intent = crate::agent::Intent { id: "i".into(), attempt: 0, born: Default::default() };
+        let (proposal, _) = view.finish("me".into(), &intent, Default::default());
+        let said =
+            proposal.unwrap().writes.iter().map(|(key, op)| Write::of(key, op)).collect::<Vec<_>>();
+        assert_eq!(serde_json::to_value(said).unwrap(), writes);
+    }
+
+    proptest! {
+        /// Whatever a program writes, nothing panics.
+        #[test]
+        fn any_line_is_read_or_refused(
+            place in 0..LINES.len(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 0..6),
+        ) {
+            let mut line = LINES[place].as_bytes().to_vec();
+            for (at, byte, what) in changes {
+                if line.is_empty() {
+                    break;
+                }
+                let at = at.index(line.len());
+                match what {
+                    0 => line[at] = byte,
+                    1 => line.insert(at, byte),
+                    _ => drop(line.remove(at)),
+                }
+            }
+            take(&line);
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(line in prop::collection::vec(any::<u8>(), 0..200)) {
+            take(&line);
+        }
+    }
+}
