@@ -42,7 +42,15 @@
 //! - Agents that lie: faults are crashes here, not malice.
 //!
 //! # Features
-//! Nothing is on by default. `packs`: manifests and their resolution. `cli`: the `queenright` command (implies `packs`).
+//! Nothing is on by default.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `packs` | manifests and their resolution |
+//! | `cli` | the `queenright` command (implies `packs`) |
+//! | `tracing` | spans of rounds, proposals and agents, and events of what goes wrong |
+//! | `metrics` | counters, gauges and histograms, for any recorder |
+//! | `prometheus` | a recorder, and a small server of `GET /metrics` (implies `metrics`) |
 
 #![forbid(unsafe_code)]
 
@@ -68,6 +76,7 @@ mod key;
 mod lock;
 mod log;
 mod metrics;
+mod observe;
 mod op;
 mod outcome;
 #[cfg(feature = "packs")]
@@ -93,6 +102,8 @@ pub use id::{AgentId, ProposalId};
 pub use key::{IntoKey, Key, KeyError, MAX_KEY_BYTES, MAX_KEY_DEPTH};
 pub use log::Record;
 pub use metrics::Metrics;
+#[cfg(feature = "prometheus")]
+pub use observe::prometheus;
 pub use op::{Op, Operator, Refusal};
 pub use outcome::{Fence, Outcome, Rule, Winner};
 pub use proposal::{Claimed, Hint, Precondition, Proposal, Read};

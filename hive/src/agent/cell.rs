@@ -16,6 +16,7 @@ use super::supervisor::Group;
 use super::{Agent, AgentError, guarded};
 use crate::id::AgentId;
 use crate::lock::lock;
+use crate::observe;
 
 /// Makes an agent, as often as it has lives.
 pub(super) type Make = dyn FnMut() -> Result<Box<dyn Agent>, AgentError> + Send;
@@ -116,6 +117,8 @@ impl Cell {
         let falls = now.falls;
         let changes = now.state != state;
         let left = if state.is_over() { self.close() } else { VecDeque::new() };
+        observe::agent_came_to(&state);
+        observe::agent_moved(&now.state, &state);
         now.state = state;
         let life = if has_ended { now.life.take() } else { None };
         let waiting = if changes { std::mem::take(&mut now.waiting) } else { Vec::new() };
@@ -147,6 +150,7 @@ impl Cell {
 
     /// Its run has not been heard of for too long.
     pub(crate) fn hangs(self: &Arc<Self>, life: &Arc<Life>, silent: Duration, runtime: &Runtime) {
+        observe::hangs(&self.id, life.number, silent);
         life.pulse.end();
         runtime.claims().fence_life(&self.id, life.number);
         self.failed(life, &format!("hangs: not heard of for {silent:.1?}"), runtime);
@@ -156,6 +160,7 @@ impl Cell {
     #[must_use = "it has to be dropped without a lock, as that wakes others"]
     fn close(self: &Arc<Self>) -> VecDeque<Letter> {
         let left = lock(&self.mailbox).close();
+        observe::messages_dropped(left.len() as u64);
         self.stats.dropped.fetch_add(left.len() as u64, Ordering::Relaxed);
         self.group.forget(self.place);
         if let Some(runtime) = self.runtime.upgrade() {
@@ -187,6 +192,7 @@ impl Cell {
             if now.state != AgentState::Restarting || now.falls != falls {
                 return;
             }
+            observe::agent_moved(&now.state, &AgentState::Starting);
             now.state = AgentState::Starting;
             now.life = Some(Arc::clone(&life));
             std::mem::take(&mut now.waiting)
@@ -212,6 +218,7 @@ impl Cell {
             }
             let left = if state.is_over() { self.close() } else { VecDeque::new() };
             now.falls += u64::from(state == AgentState::Restarting);
+            observe::agent_moved(&now.state, &state);
             now.state = state;
             (life, left, std::mem::take(&mut now.waiting))
         };

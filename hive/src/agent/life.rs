@@ -21,6 +21,7 @@ use super::{Agent, Next};
 use crate::error::ProposeError;
 use crate::id::OWN;
 use crate::lock::lock;
+use crate::observe;
 use crate::outcome::Outcome;
 use crate::proposal::{Proposal, Read};
 use crate::ticket::Ticket;
@@ -244,6 +245,7 @@ impl Life {
         let told =
             guarded(|| Ok(agent.message(message, &mut context).map_err(|it| it.to_string())));
         self.cell.stats.messages.fetch_add(1, Ordering::Relaxed);
+        observe::message_read();
         let (answer, failed) = match told {
             Ok(answer) => (answer, None),
             Err(panic) => (Err(panic.clone()), Some(panic)),
@@ -277,10 +279,11 @@ impl Life {
             body.intent = Intent { id, attempt: 0, born: snapshot.version() };
         }
         let context = self.context(&body.intent);
-        let Body { agent: Some(agent), .. } = &mut *body else { return Step::Rest };
+        let Body { agent: Some(agent), intent, .. } = &mut *body else { return Step::Rest };
         let mut view = View::new(snapshot.clone(), context);
         self.cell.stats.runs.fetch_add(1, Ordering::Relaxed);
-        let ran = guarded(|| Ok((agent.run(&mut view)?, agent.class())));
+        let run = || guarded(|| Ok((agent.run(&mut view)?, agent.class())));
+        let ran = observe::agent_run(&self.cell.id, intent.attempt, self.number, run);
         let (next, class) = match ran {
             Ok(ran) => ran,
             Err(reason) => return Step::Failed(reason),

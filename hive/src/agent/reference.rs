@@ -13,6 +13,7 @@ use super::state::{AgentState, AgentStats};
 use super::supervisor::SpawnError;
 use crate::id::AgentId;
 use crate::lock::lock;
+use crate::observe;
 use crate::value::Value;
 
 /// An agent that was spawned. Dropping it ends nothing.
@@ -63,6 +64,7 @@ impl AgentRef {
         match posted {
             Posted::Taken(dropped) => {
                 self.0.stats.dropped.fetch_add(dropped, Ordering::Relaxed);
+                observe::messages_dropped(dropped);
                 self.0.nudge();
                 Ok(())
             }
