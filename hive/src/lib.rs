@@ -51,6 +51,8 @@
 //! | `tracing` | spans of rounds, proposals and agents, and events of what goes wrong |
 //! | `metrics` | counters, gauges and histograms, for any recorder |
 //! | `prometheus` | a recorder, and a small server of `GET /metrics` (implies `metrics`) |
+//!
+//! `docs/OBSERVABILITY.md` in the repository has every metric, span and event.
 
 #![forbid(unsafe_code)]
 
@@ -63,6 +65,11 @@ struct FrontPage;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct CratePage;
+
+/// Runs the example of the page about metrics and spans.
+#[cfg(all(doctest, feature = "prometheus", feature = "tracing"))]
+#[doc = include_str!("../../docs/OBSERVABILITY.md")]
+struct ObservabilityPage;
 
 mod agent;
 mod claims;
