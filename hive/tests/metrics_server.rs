@@ -56,6 +56,21 @@ fn numbers_are_answered_over_the_network() {
     assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
     // No other test here has a hive.
     assert!(body.contains("\nhive_proposals_total{outcome=\"committed\"} 1\n"), "{body}");
+    let documented = include_str!("../../docs/OBSERVABILITY.md");
+    let helps: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("# HELP ")).collect();
+    assert!(helps.len() >= 8, "{helps:?}");
+    for help in helps {
+        let (name, meaning) = help.split_once(' ').unwrap();
+        assert!(meaning.len() > 10 && documented.contains(&format!("`{name}`")), "{help}");
+    }
+    assert!(
+        body.contains("\nhive_agent_restarts_total 0\n"),
+        "also before any agent was restarted"
+    );
+    for bound in ["0.000001", "0.001", "1", "+Inf"] {
+        let bucket = format!("hive_round_duration_seconds_bucket{{le=\"{bound}\"}}");
+        assert!(body.contains(&bucket), "{bucket} in {body}");
+    }
     let response = answer(server.address(), b"HEAD /metrics?all=1 HTTP/1.0\r\n\r\n");
     let (head, body) = response.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 OK") && body.is_empty(), "{response}");
@@ -87,6 +102,16 @@ fn what_is_no_request_for_numbers_is_refused_and_does_no_harm() {
         assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{shown:?}: {response}");
     }
     assert!(answer(server.address(), GET).starts_with("HTTP/1.1 200"), "it still answers");
+}
+
+#[test]
+fn a_head_without_an_end_is_refused_as_soon_as_it_is_too_long() {
+    let server = served();
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.write_all(&[b'x'; 8 << 10]).unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 400");
 }
 
 #[test]
