@@ -25,6 +25,7 @@ use crate::id::{AgentId, OWN};
 use crate::lock::lock;
 use crate::log::{MemoryLog, Record};
 use crate::metrics::{Counters, Metrics};
+use crate::observe;
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;
 use crate::state::{BASE_AGENT, Snapshot, State};
@@ -94,6 +95,7 @@ impl Hive {
         let cell = Arc::new(SnapshotCell::new(State::base(config.base)));
         let log = Arc::new(Mutex::new(MemoryLog::keeping(config.keep_rounds)));
         let intake = Arc::new(Intake::bounded(config.queue, config.when_full));
+        observe::describe();
         let started = Instant::now();
         let is_real_time = config.clock.is_none();
         let ballots = Arc::<Mutex<Ballots>>::default();

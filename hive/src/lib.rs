@@ -42,7 +42,17 @@
 //! - Agents that lie: faults are crashes here, not malice.
 //!
 //! # Features
-//! Nothing is on by default. `packs`: manifests and their resolution. `cli`: the `queenright` command (implies `packs`).
+//! Nothing is on by default.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `packs` | manifests and their resolution |
+//! | `cli` | the `queenright` command (implies `packs`) |
+//! | `tracing` | spans of rounds, proposals and agents, and events of what goes wrong |
+//! | `metrics` | counters, gauges and histograms, for any recorder |
+//! | `prometheus` | a recorder, and a small server of `GET /metrics` (implies `metrics`) |
+//!
+//! `docs/OBSERVABILITY.md` in the repository has every metric, span and event.
 
 #![forbid(unsafe_code)]
 
@@ -61,6 +71,11 @@ struct FrontPage;
 #[doc = include_str!("../README.md")]
 struct CratePage;
 
+/// Runs the example of the page about metrics and spans.
+#[cfg(all(doctest, feature = "prometheus", feature = "tracing"))]
+#[doc = include_str!("../../docs/OBSERVABILITY.md")]
+struct ObservabilityPage;
+
 mod agent;
 mod claims;
 mod config;
@@ -75,6 +90,7 @@ mod key;
 mod lock;
 mod log;
 mod metrics;
+mod observe;
 mod op;
 mod outcome;
 #[cfg(feature = "packs")]
@@ -102,6 +118,8 @@ pub use id::{AgentId, ProposalId};
 pub use key::{IntoKey, Key, KeyError, MAX_KEY_BYTES, MAX_KEY_DEPTH};
 pub use log::Record;
 pub use metrics::Metrics;
+#[cfg(feature = "prometheus")]
+pub use observe::prometheus;
 pub use op::{Op, Operator, Refusal};
 pub use outcome::{Fence, Outcome, Rule, Winner};
 pub use proposal::{Claimed, Hint, Precondition, Proposal, Read};

@@ -8,6 +8,7 @@ use queenright_primitives::schedule::Class;
 
 use crate::consensus::Verdicts;
 use crate::lock::lock;
+use crate::observe;
 use crate::outcome::Outcome;
 
 /// What a hive has done since it was built. See [`Hive::metrics`](crate::Hive::metrics).
@@ -58,6 +59,7 @@ impl Counters {
     /// Counts a round.
     pub(crate) fn decided(&self, version: Version, verdicts: &Verdicts, window: usize) {
         self.with(|metrics| {
+            observe::decided(metrics, verdicts, window);
             metrics.version = version;
             metrics.rounds += 1;
             metrics.pending = verdicts.pending.len();
@@ -80,6 +82,8 @@ impl Counters {
     /// Counts proposals that were answered without a round, and are not pending any more if they were.
     pub(crate) fn cancelled(&self, proposals: usize) {
         self.with(|metrics| {
+            observe::pending(metrics, 0);
+            observe::answered(&Outcome::Cancelled, proposals as u64);
             metrics.pending = 0;
             metrics.shut_out += proposals as u64;
             let name = Outcome::Cancelled.name();
@@ -89,19 +93,32 @@ impl Counters {
 
     /// Counts a proposal that was refused without a round.
     pub(crate) fn refused(&self, outcome: &Outcome) {
+        observe::answered(outcome, 1);
         self.with(|metrics| *metrics.outcomes.entry(outcome.name()).or_default() += 1);
     }
 
     /// So many proposals are being voted on.
     pub(crate) fn votes_on(&self, proposals: usize) {
-        self.with(|metrics| metrics.voted_on = proposals);
+        self.with(|metrics| {
+            observe::voted_on(metrics, proposals);
+            metrics.voted_on = proposals;
+        });
     }
 
     pub(crate) fn starts_with(&self, window: usize) {
-        self.with(|metrics| metrics.window = window);
+        self.with(|metrics| {
+            observe::window(metrics, window);
+            metrics.window = window;
+        });
     }
 
     fn with<R>(&self, run: impl FnOnce(&mut Metrics) -> R) -> R {
         run(&mut lock(&self.0))
+    }
+}
+
+impl Drop for Counters {
+    fn drop(&mut self) {
+        observe::gone(&self.read());
     }
 }

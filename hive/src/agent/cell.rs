@@ -17,6 +17,7 @@ use super::supervisor::Group;
 use super::{AgentError, guarded};
 use crate::id::AgentId;
 use crate::lock::lock;
+use crate::observe;
 
 /// Makes an agent, as often as it has lives.
 pub(super) type Make = dyn FnMut() -> Result<Made, AgentError> + Send;
@@ -134,6 +135,8 @@ impl Cell {
         let falls = now.falls;
         let changes = now.state != state;
         let left = if state.is_over() { self.close() } else { VecDeque::new() };
+        observe::agent_came_to(&state);
+        observe::agent_moved(&now.state, &state);
         now.state = state;
         let life = if has_ended { now.life.take() } else { None };
         let waiting = if changes { std::mem::take(&mut now.waiting) } else { Vec::new() };
@@ -165,6 +168,7 @@ impl Cell {
 
     /// Its run has not been heard of for too long.
     pub(crate) fn hangs(self: &Arc<Self>, life: &Arc<Life>, silent: Duration, runtime: &Runtime) {
+        observe::hangs(&self.id, life.number, silent);
         life.pulse.end();
         runtime.claims().fence_life(&self.id, life.number);
         self.failed(life, &format!("hangs: not heard of for {silent:.1?}"), runtime);
@@ -174,6 +178,7 @@ impl Cell {
     #[must_use = "it has to be dropped without a lock, as that wakes others"]
     fn close(self: &Arc<Self>) -> VecDeque<Letter> {
         let left = lock(&self.mailbox).close();
+        observe::messages_dropped(left.len() as u64);
         self.stats.dropped.fetch_add(left.len() as u64, Ordering::Relaxed);
         self.group.forget(self.place);
         if let Some(runtime) = self.runtime.upgrade() {
@@ -205,6 +210,7 @@ impl Cell {
             if now.state != AgentState::Restarting || now.falls != falls {
                 return;
             }
+            observe::agent_moved(&now.state, &AgentState::Starting);
             now.state = AgentState::Starting;
             now.life = Some(Arc::clone(&life));
             std::mem::take(&mut now.waiting)
@@ -232,6 +238,7 @@ impl Cell {
             }
             let left = if state.is_over() { self.close() } else { VecDeque::new() };
             now.falls += u64::from(state == AgentState::Restarting);
+            observe::agent_moved(&now.state, &state);
             now.state = state;
             (life, left, std::mem::take(&mut now.waiting))
         };

@@ -24,6 +24,7 @@ use crate::consensus::{Attempt, CastVote, OpenBallot, Vote};
 use crate::error::ProposeError;
 use crate::id::OWN;
 use crate::lock::lock;
+use crate::observe;
 use crate::outcome::Outcome;
 use crate::proposal::{Proposal, Read};
 use crate::ticket::Ticket;
@@ -386,6 +387,7 @@ impl Life {
         reply: Option<Sender<Result<Value, String>>>,
     ) -> Step {
         self.cell.stats.messages.fetch_add(1, Ordering::Relaxed);
+        observe::message_read();
         let (answer, failed) = match told {
             Ok(answer) => (answer, None),
             Err(panic) => (Err(panic.clone()), Some(panic)),
@@ -471,16 +473,19 @@ impl Life {
             body.intent = Intent { id, attempt: 0, born: snapshot.version() };
         }
         let context = self.context(&body.intent);
+        let attempt = body.intent.attempt;
         let mut view = View::new(snapshot, context);
         self.cell.stats.runs.fetch_add(1, Ordering::Relaxed);
         match body.agent.take() {
             Some(Kind::Here(mut agent)) => {
-                let ran = guarded(|| Ok((agent.run(&mut view)?, agent.class())));
+                let run = || guarded(|| Ok((agent.run(&mut view)?, agent.class())));
+                let ran = observe::agent_run(&self.cell.id, attempt, self.number, run);
                 body.agent = Some(Kind::Here(agent));
                 self.has_run(body, runtime, view, ran)
             }
             Some(Kind::Away(agent)) => {
                 let going = agent.run(view);
+                let going = observe::agent_going(&self.cell.id, attempt, self.number, going);
                 self.send_away(body, runtime, going, |(agent, view, ran), life, body, runtime| {
                     let class = agent.class();
                     body.agent = Some(Kind::Away(agent));

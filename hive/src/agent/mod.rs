@@ -26,6 +26,7 @@ use queenright_primitives::panics::quietly;
 use queenright_primitives::schedule::Class;
 
 pub use asynchronous::AsyncAgent;
+pub(crate) use away::Going;
 pub use context::Context;
 pub use mailbox::Overflow;
 #[cfg(feature = "process")]

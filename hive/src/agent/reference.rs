@@ -13,6 +13,7 @@ use super::state::{AgentState, AgentStats};
 use super::supervisor::SpawnError;
 use crate::id::AgentId;
 use crate::lock::lock;
+use crate::observe;
 use crate::value::Value;
 
 /// An agent that was spawned. Dropping it ends nothing.
@@ -35,7 +36,7 @@ impl AgentRef {
         self.0.stats.read(lock(&self.0.mailbox).len())
     }
 
-    /// Tells it something, which it [reads](Agent::message) between two runs.
+    /// Tells it something, which it [reads](super::Agent::message) between two runs.
     ///
     /// # Errors
     /// [`TellError`] gives the message back.
@@ -63,6 +64,7 @@ impl AgentRef {
         match posted {
             Posted::Taken(dropped) => {
                 self.0.stats.dropped.fetch_add(dropped, Ordering::Relaxed);
+                observe::messages_dropped(dropped);
                 self.0.nudge();
                 Ok(())
             }

@@ -26,6 +26,7 @@ use crate::hive::one_given_back;
 use crate::id::AgentId;
 use crate::lock::lock;
 use crate::log::{MemoryLog, Record};
+use crate::observe;
 use crate::proposal::{Proposal, Read};
 use crate::state::{Snapshot, State};
 use crate::ticket::Ticket;
@@ -334,6 +335,7 @@ impl Runtime {
         if self.is_stopping() || !taken.insert(cell.id.clone()) {
             return false;
         }
+        observe::agent_named();
         names.insert(cell.id.clone(), Arc::clone(cell));
         true
     }

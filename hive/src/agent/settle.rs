@@ -10,6 +10,7 @@ use super::view::Looked;
 use super::{Agent, Context, Intent, Next, View, guarded};
 use crate::id::{AgentId, OWN};
 use crate::key::Key;
+use crate::observe;
 use crate::outcome::Outcome;
 use crate::proposal::{Proposal, Read};
 use crate::state::Snapshot;
@@ -160,7 +161,8 @@ impl Member {
             self.intent.born = snapshot.version();
         }
         let mut view = View::new(snapshot.clone(), Context::of_wave(self.intent.random(seed)));
-        let (next, class) = match guarded(|| Ok((self.agent.run(&mut view)?, self.agent.class()))) {
+        let run = || guarded(|| Ok((self.agent.run(&mut view)?, self.agent.class())));
+        let (next, class) = match observe::agent_run(&self.id, self.intent.attempt, 0, run) {
             Ok(ran) => ran,
             Err(reason) => {
                 self.status = Status::Failed(reason);

@@ -20,6 +20,7 @@ use crate::error::HiveError;
 use crate::hive::TRANSACT_AGENT;
 use crate::id::AgentId;
 use crate::lock::lock;
+use crate::observe;
 use crate::state::BASE_AGENT;
 
 /// The agents of one supervisor.
@@ -110,6 +111,7 @@ impl Group {
     }
 
     fn tell(&self, event: AgentEvent) {
+        observe::supervised(&event);
         let mut events = lock(&self.events);
         if events.len() >= EVENTS {
             events.pop_front();

@@ -9,6 +9,7 @@ use queenright_primitives::panics::quietly;
 use queenright_primitives::schedule::{Class, LaneChannel, PushError};
 
 use super::quorum::{CastVote, Tally, VoteError};
+use crate::observe;
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;
 
@@ -25,8 +26,8 @@ pub(crate) enum Submission {
     Round(Vec<Proposal>, Sender<Vec<Outcome>>),
     /// Votes on open ballots.
     Votes(Vec<CastVote>, Sender<Counted>),
-    /// Nothing but the wish to know when everything before it is answered.
-    Mark(Sender<()>),
+    /// Nothing but the wish to know when everything before it in its class is answered.
+    Mark(Class, Sender<()>),
 }
 
 impl Submission {
@@ -55,7 +56,7 @@ impl Submission {
         match self {
             Submission::One(proposal, _) => std::slice::from_ref(proposal),
             Submission::Many(proposals, _) | Submission::Round(proposals, _) => proposals,
-            Submission::Votes(..) | Submission::Mark(_) => &[],
+            Submission::Votes(..) | Submission::Mark(..) => &[],
         }
     }
 
@@ -63,7 +64,7 @@ impl Submission {
         match self {
             Submission::One(proposal, _) => vec![*proposal],
             Submission::Many(proposals, _) | Submission::Round(proposals, _) => proposals,
-            Submission::Votes(..) | Submission::Mark(_) => Vec::new(),
+            Submission::Votes(..) | Submission::Mark(..) => Vec::new(),
         }
     }
 
@@ -74,6 +75,9 @@ impl Submission {
 
     /// The most urgent class in it.
     fn class(&self) -> Class {
+        if let Submission::Mark(class, _) = self {
+            return *class;
+        }
         self.proposals().iter().map(|proposal| proposal.hint.class).min().unwrap_or_default()
     }
 }
@@ -81,6 +85,14 @@ impl Submission {
 /// Sends, which wakes a thread or a task: the waker is its owner's code, and a panic there must not stop the queen.
 pub(crate) fn tell<T>(sender: Sender<T>, answer: T) {
     quietly(|| sender.send(answer));
+}
+
+/// Takes from the queue, and tells whoever watches.
+fn counted<R>(out: &mut Vec<Submission>, take: impl FnOnce(&mut Vec<Submission>) -> R) -> R {
+    let before = out.len();
+    let taken = take(out);
+    observe::unqueued(out[before..].iter().map(Submission::class));
+    taken
 }
 
 /// What is done with a proposal for which there is no room in the queue.
@@ -125,13 +137,16 @@ impl Intake {
     /// As the policy says; but on the queen's own thread nobody waits.
     pub(crate) fn push(&self, submission: Submission) -> Result<(), PushError<Submission>> {
         let class = submission.class();
-        match (self.lanes.try_push(submission, class), self.when_full) {
+        match (self.try_push(submission), self.when_full) {
             (Err(PushError::Full(back)), _) if self.is_queens_thread() => {
                 Err(PushError::Full(back))
             }
-            (Err(PushError::Full(back)), WhenFull::Wait) => self.lanes.push(back, class),
+            (Err(PushError::Full(back)), WhenFull::Wait) => {
+                self.lanes.push(back, class).inspect(|()| observe::queued(class))
+            }
             (Err(PushError::Full(back)), WhenFull::WaitFor(time)) => {
-                self.lanes.push_timeout(back, class, time)
+                let pushed = self.lanes.push_timeout(back, class, time);
+                pushed.inspect(|()| observe::queued(class))
             }
             (pushed, _) => pushed,
         }
@@ -140,26 +155,31 @@ impl Intake {
     /// Waits, whatever the policy says.
     pub(crate) fn push_waiting(&self, submission: Submission) -> Result<(), PushError<Submission>> {
         let class = submission.class();
-        self.lanes.push(submission, class)
+        match self.try_push(submission) {
+            Err(PushError::Full(back)) => {
+                self.lanes.push(back, class).inspect(|()| observe::queued(class))
+            }
+            pushed => pushed,
+        }
     }
 
     pub(crate) fn try_push(&self, submission: Submission) -> Result<(), PushError<Submission>> {
         let class = submission.class();
-        self.lanes.try_push(submission, class)
+        observe::queueing(class, || self.lanes.try_push(submission, class))
     }
 
     /// A mark behind everything that is queued, in each class.
     pub(crate) fn marks(&self) -> Result<Vec<Receiver<()>>, PushError<Submission>> {
         let mark = |class: &Class| {
             let (sender, receiver) = notify::oneshot();
-            self.lanes.push(Submission::Mark(sender), *class).map(|()| receiver)
+            self.push_waiting(Submission::Mark(*class, sender)).map(|()| receiver)
         };
         Class::ALL.iter().map(mark).collect()
     }
 
     /// Takes up to `most` submissions, at least one; none once the intake is closed and empty.
     pub(crate) fn take(&self, out: &mut Vec<Submission>, most: usize) -> usize {
-        self.lanes.pop_many(out, most)
+        counted(out, |out| self.lanes.pop_many(out, most))
     }
 
     /// As [`take`](Self::take); `None` if nothing came for so long.
@@ -169,12 +189,12 @@ impl Intake {
         most: usize,
         time: Duration,
     ) -> Option<usize> {
-        self.lanes.pop_many_timeout(out, most, time)
+        counted(out, |out| self.lanes.pop_many_timeout(out, most, time))
     }
 
     /// Takes up to `most` submissions, or none.
     pub(crate) fn try_take(&self, out: &mut Vec<Submission>, most: usize) -> usize {
-        self.lanes.try_pop_many(out, most)
+        counted(out, |out| self.lanes.try_pop_many(out, most))
     }
 
     pub(crate) fn is_closed(&self) -> bool {

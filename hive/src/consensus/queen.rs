@@ -20,6 +20,7 @@ use crate::claims::Claims;
 use crate::lock::lock;
 use crate::log::{MemoryLog, Record};
 use crate::metrics::Counters;
+use crate::observe;
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;
 use crate::state::State;
@@ -206,6 +207,7 @@ impl Queen {
         self.intake.is_taken_here();
         while let Some(batch) = self.next_batch() {
             if self.stop.get().is_some_and(|stop| stop.is_some_and(|stop| Instant::now() >= stop)) {
+                observe::without_a_round(&batch.proposals, &Outcome::Cancelled);
                 self.cancel(batch);
             } else {
                 self.decide(batch);
@@ -295,7 +297,7 @@ impl Queen {
                 .iter()
                 .scan(0, |start, owed| Some(std::mem::replace(start, *start + owed.len())))
                 .collect();
-            let record = self.core.round(proposals, votes);
+            let record = observe::round(|| self.core.round(proposals, votes));
             self.observe(&record.verdicts, record.input.round);
             self.keep_passed(&record);
             for (owed, start) in owed.into_iter().zip(starts) {
@@ -399,7 +401,9 @@ impl Queen {
             let most = self.most_ballots;
             let what =
                 format!("{most} ballots are open, and no more are allowed: propose it later");
-            batch.refused.push((owed, Outcome::LimitReached { what }));
+            let refused = Outcome::LimitReached { what };
+            observe::without_a_round(&[proposal], &refused);
+            batch.refused.push((owed, refused));
         } else {
             let opened = Arc::new(proposal.clone());
             self.ballots().open(&opened, votes.now);
@@ -532,7 +536,8 @@ impl Queen {
 
     /// Nobody can vote any more.
     fn cancel_ballots(&mut self) {
-        for (_, owed) in std::mem::take(&mut self.waiting).into_values().flatten() {
+        for (proposal, owed) in std::mem::take(&mut self.waiting).into_values().flatten() {
+            observe::without_a_round(&[proposal], &Outcome::Cancelled);
             self.core.counters.cancelled(1);
             self.tell_all(owed, Outcome::Cancelled);
         }
@@ -569,7 +574,7 @@ impl Batch {
                 }
             }
             Submission::Votes(votes, sender) => self.votes.push((votes, sender)),
-            Submission::Mark(sender) => self.marks.push(sender),
+            Submission::Mark(_, sender) => self.marks.push(sender),
         }
     }
 
@@ -582,6 +587,7 @@ struct CloseOnDrop(Arc<Intake>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
+        observe::queen_ends();
         self.0.close();
         // Dropping them tells their owners that nobody knows.
         let mut left = Vec::new();
