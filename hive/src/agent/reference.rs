@@ -35,7 +35,7 @@ impl AgentRef {
         self.0.stats.read(lock(&self.0.mailbox).len())
     }
 
-    /// Tells it something, which it [reads](Agent::message) between two runs.
+    /// Tells it something, which it [reads](super::Agent::message) between two runs.
     ///
     /// # Errors
     /// [`TellError`] gives the message back.
