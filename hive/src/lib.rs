@@ -18,6 +18,7 @@
 //!   [`spawn_all`](Hive::spawn_all) agents and [`run_until_settled`](Hive::run_until_settled).
 //! - [`Proposal`], [`Op`], [`Key`], [`Value`]: what is proposed. [`Outcome`]: what becomes of it.
 //! - [`Agent`], [`agent()`](agent()), [`View`]: who proposes, and how it reads and writes.
+//! - [`Watch`]: what was committed, version by version.
 //! - [`consensus`]: the decision as a pure function, and its replay from [`Hive::history`].
 //! - `packs` (feature): agents that resolve manifests; the `queenright` command (feature `cli`) is made of it.
 //!
@@ -30,6 +31,7 @@
 //! | keep agents that react, are told things and are started again | [`Hive::supervisor`] and [`Supervisor::spawn`] |
 //! | change something only if enough of a roll agree | [`Proposal::with_quorum`], [`Hive::vote`] |
 //! | only read | [`Hive::snapshot`] |
+//! | see each change as it is committed, or since a snapshot | [`Hive::watch`] |
 //!
 //! # Guarantees
 //! Commits are serializable; a round's verdicts depend only on snapshot, batch, policy and seed; each attempt gets exactly
@@ -78,6 +80,7 @@ mod sets;
 mod state;
 mod ticket;
 mod value;
+mod watch;
 
 pub use agent::{
     Agent, AgentError, AgentEvent, AgentRef, AgentState, AgentStats, AskError, Context, Failure,
@@ -103,3 +106,4 @@ pub use sets::{ReadSet, WriteSet};
 pub use state::{BASE_AGENT, Entry, Snapshot, State};
 pub use ticket::{Ticket, Tickets, Votes};
 pub use value::{Finite, MAX_VALUE_DEPTH, Number, Value};
+pub use watch::{Change, Watch, WatchError, Watched};
