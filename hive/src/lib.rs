@@ -20,6 +20,7 @@
 //! - [`Agent`], [`agent()`](agent()), [`View`]: who proposes, and how it reads and writes.
 //! - [`Watch`]: what was committed, version by version.
 //! - [`consensus`]: the decision as a pure function, and its replay from [`Hive::history`].
+//! - [`testing`]: help for tests of your own agents.
 //! - `packs` (feature): agents that resolve manifests; the `queenright` command (feature `cli`) is made of it.
 //!
 //! # Which call to use
@@ -32,6 +33,7 @@
 //! | change something only if enough of a roll agree | [`Proposal::with_quorum`], [`Hive::vote`] |
 //! | only read | [`Hive::snapshot`] |
 //! | see each change as it is committed, or since a snapshot | [`Hive::watch`] |
+//! | test how your agents take conflicts, failures and the time | [`testing`] |
 //!
 //! # Guarantees
 //! Commits are serializable; a round's verdicts depend only on snapshot, batch, policy and seed; each attempt gets exactly
@@ -78,6 +80,7 @@ mod proposal;
 pub mod requirement;
 mod sets;
 mod state;
+pub mod testing;
 mod ticket;
 mod value;
 mod watch;
