@@ -51,6 +51,7 @@ use crate::value::Value;
 /// # Costs
 /// Each version between the one it has read and the current one is recomputed from its record, as the queen has computed it; one that
 /// keeps up reads the published one. Each write of a version is compared with each part of the filter.
+/// Every version wakes whoever waits, to look whether anything passes; and while one catches up, it does not look at the time.
 #[derive(Clone)]
 #[must_use = "a watch tells nothing unless it is asked for the next change"]
 pub struct Watch {

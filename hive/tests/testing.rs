@@ -38,6 +38,8 @@ fn of_two_scripts_that_conflict_one_loses_and_looks_again() {
     assert_eq!((names(&two), found(&two)), (vec!["committed"], vec![None]));
     assert_eq!((names(&one), found(&one)), (vec!["write-write", "committed"], vec![None, Some(2)]));
     assert_eq!(one.runs(), 2);
+    let (other, one, _) = two_that_conflict(7, Class::Low);
+    assert_eq!((names(&one), other.snapshot().get("stock")), (vec!["committed"], Some(&2.into())));
     assert_eq!(hive.snapshot().get("stock"), Some(&1.into()), "it was written last");
     assert_eq!(hive.snapshot().get("sum"), Some(&3.into()));
     assert_replays(&hive, &State::base([]).into());
@@ -116,17 +118,19 @@ fn failures_are_those_that_were_asked_for() {
 fn a_script_that_fails_under_a_supervisor_goes_on_in_its_next_life() {
     let hive = testing::hive(7).0.build().unwrap();
     let supervisor = hive.supervisor(Supervision::default()).unwrap();
-    let script =
-        Script::new("clerk").fail("first").set("x", 1).panic("second").set("done", true).done();
+    let script = Script::new("clerk").fail("first").set("x", 1).panic("second");
+    let script = script.set("x", 1).read("no//key").done().set("done", true).done();
     let told = script.transcript();
     let clerk = supervisor.spawn("clerk", Spawn::default(), move || Ok(script.clone())).unwrap();
     assert_eq!(clerk.join(), AgentState::Done);
-    assert_eq!((told.runs(), names(&told)), (3, vec!["committed"]));
+    assert_eq!((told.runs(), names(&told)), (4, vec!["committed"]));
     let reasons = supervisor.events().into_iter().map(|event| match event {
         AgentEvent::Restarted { reason, .. } => reason,
         event => panic!("{event:?}"),
     });
-    assert_eq!(reasons.collect::<Vec<_>>(), ["first", "panicked: second"]);
+    let reasons: Vec<String> = reasons.collect();
+    assert_eq!(reasons[..2], ["first", "panicked: second"]);
+    assert!(reasons.len() == 3 && reasons[2].contains("is no key"), "{reasons:?}");
     assert_eq!((hive.snapshot().get("x"), hive.snapshot().len()), (None, 1));
 
     let rule = Supervision { max_restarts: 2, ..Supervision::default() };

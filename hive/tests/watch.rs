@@ -198,6 +198,24 @@ fn where_removals_are_forgotten_it_is_not_said_who_removed() {
 }
 
 #[test]
+fn who_looks_each_time_misses_nothing_however_long_nothing_happens() {
+    let policy = RoundPolicy { window: 2, ..Default::default() };
+    let hive = Hive::builder().keep_rounds(2).policy(policy).build().unwrap();
+    for is_key in [true, false] {
+        let watch = hive.watch();
+        let watch = if is_key { watch.key("quiet") } else { watch.under("quiet") };
+        let mut watch = watch.unwrap();
+        for n in 0..8 {
+            write(&hive, "me", "busy", set(n));
+            assert_eq!(watch.try_next(), Err(WatchError::NothingYet));
+            assert_eq!(watch.snapshot().version(), hive.version());
+        }
+        let version = write(&hive, "me", "quiet", Op::add(1));
+        assert_eq!(keys(&told(&mut watch)), [(version.0, vec!["quiet"])]);
+    }
+}
+
+#[test]
 fn one_that_never_reads_holds_nobody_up_and_keeps_one_version() {
     let hive = Hive::builder().keep_rounds(4).build().unwrap();
     let mut idle: Vec<Watch> = (0..64).map(|_| hive.watch()).collect();
@@ -324,6 +342,32 @@ fn on_the_queens_own_thread_nobody_waits() {
     let looked = looked.recv_timeout(HANGS).expect("she does not wait for herself");
     assert_eq!(looked, [Ok(Some(1)), Err(WatchError::Busy), Ok(None)]);
     held.hive.drain().unwrap();
+}
+
+#[test]
+fn whoever_is_woken_finds_what_it_was_woken_for() {
+    struct Looks(Mutex<Watch>, Mutex<mpsc::Sender<Result<Option<Watched>, WatchError>>>);
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            let told = self.0.lock().unwrap().try_next();
+            let _ = self.1.lock().unwrap().send(told);
+        }
+    }
+    let hive = Hive::builder().build().unwrap();
+    let (mut watch, other) = (hive.watch(), hive.watch());
+    let (sender, looked) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Looks(Mutex::new(other), Mutex::new(sender))));
+    let mut next = watch.next_async();
+    assert!(Pin::new(&mut next).poll(&mut Context::from_waker(&waker)).is_pending());
+    write(&hive, "me", "k", set(1));
+    let told = looked.recv_timeout(HANGS).unwrap();
+    assert!(matches!(told, Ok(Some(watched)) if watched.version().0 == 1), "it was published");
+    assert!(Pin::new(&mut next).poll(&mut Context::from_waker(&waker)).is_ready());
+    drop(next);
+    let mut next = watch.next_async();
+    assert!(Pin::new(&mut next).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(hive);
+    assert_eq!(looked.recv_timeout(HANGS).unwrap(), Ok(None), "it was over");
 }
 
 #[test]
