@@ -18,7 +18,7 @@ use crate::agent::{
 use crate::claims::{Claims, Fenced};
 use crate::config::HiveBuilder;
 use crate::consensus::{
-    Ballots, CastVote, Core, Intake, OpenBallot, Queen, Stop, Submission, Tally, VoteError,
+    Ballots, CastVote, Core, Intake, News, OpenBallot, Queen, Stop, Submission, Tally, VoteError,
 };
 use crate::error::{HiveError, ProposeError, TransactError};
 use crate::id::{AgentId, OWN};
@@ -31,6 +31,7 @@ use crate::proposal::Proposal;
 use crate::state::{BASE_AGENT, Snapshot, State};
 use crate::ticket::{Ticket, Tickets, Votes};
 use crate::value::Value;
+use crate::watch::{Source, Watch};
 
 /// Who proposes the changes of [`Hive::transact`].
 pub(crate) const TRANSACT_AGENT: &str = "transact";
@@ -54,6 +55,7 @@ pub struct Hive {
     cell: Arc<SnapshotCell<State>>,
     log: Arc<Mutex<MemoryLog>>,
     intake: Arc<Intake>,
+    news: Arc<News>,
     claims: Arc<Claims>,
     ballots: Arc<Mutex<Ballots>>,
     /// Made when the first agent is spawned.
@@ -96,6 +98,7 @@ impl Hive {
         let log = Arc::new(Mutex::new(MemoryLog::keeping(config.keep_rounds)));
         let intake = Arc::new(Intake::bounded(config.queue, config.when_full));
         observe::describe();
+        let news = Arc::<News>::default();
         let started = Instant::now();
         let is_real_time = config.clock.is_none();
         let ballots = Arc::<Mutex<Ballots>>::default();
@@ -118,6 +121,7 @@ impl Hive {
             is_real_time,
             ballots: Arc::clone(&ballots),
             agents: Arc::clone(&agents),
+            news: Arc::clone(&news),
         };
         let width = (config.window, config.max_batch);
         let stops = Arc::clone(&stop);
@@ -131,6 +135,7 @@ impl Hive {
             cell,
             log,
             intake,
+            news,
             claims,
             ballots,
             agents,
@@ -165,6 +170,17 @@ impl Hive {
     /// The last rounds, oldest first: as many as [`HiveBuilder::keep_rounds`] says.
     pub fn history(&self) -> Vec<Arc<Record>> {
         lock(&self.log).records()
+    }
+
+    /// Everything that is committed from now on, version by version: what has changed, from what to what, and by whom. See
+    /// [`Watch`] for how to look for some keys alone, and for how to begin earlier.
+    pub fn watch(&self) -> Watch {
+        Watch::of(Source {
+            cell: Arc::clone(&self.cell),
+            log: Arc::clone(&self.log),
+            news: Arc::clone(&self.news),
+            intake: Arc::clone(&self.intake),
+        })
     }
 
     /// What it has done so far, in numbers.

@@ -44,8 +44,16 @@ impl Key {
     }
 
     /// The prefix of everything. It names no key, so it only ever stands in read sets.
-    pub(crate) fn root() -> Key {
+    pub(crate) const fn root() -> Key {
         Key(SmolStr::new_static(""))
+    }
+
+    /// The key, or the prefix of everything.
+    pub(crate) fn prefix(path: &str) -> Result<Key, KeyError> {
+        match path {
+            "" => Ok(Key::root()),
+            _ => Key::new(path),
+        }
     }
 
     /// The path as text.

@@ -18,7 +18,9 @@
 //!   [`spawn_all`](Hive::spawn_all) agents and [`run_until_settled`](Hive::run_until_settled).
 //! - [`Proposal`], [`Op`], [`Key`], [`Value`]: what is proposed. [`Outcome`]: what becomes of it.
 //! - [`Agent`], [`agent()`](agent()), [`View`]: who proposes, and how it reads and writes.
+//! - [`Watch`]: what was committed, version by version.
 //! - [`consensus`]: the decision as a pure function, and its replay from [`Hive::history`].
+//! - [`testing`]: help for tests of your own agents.
 //! - `packs` (feature): agents that resolve manifests; the `queenright` command (feature `cli`) is made of it.
 //!
 //! # Which call to use
@@ -30,6 +32,8 @@
 //! | keep agents that react, are told things and are started again | [`Hive::supervisor`] and [`Supervisor::spawn`] |
 //! | change something only if enough of a roll agree | [`Proposal::with_quorum`], [`Hive::vote`] |
 //! | only read | [`Hive::snapshot`] |
+//! | see each change as it is committed, or since a snapshot | [`Hive::watch`] |
+//! | test how your agents take conflicts, failures and the time | [`testing`] |
 //!
 //! # Guarantees
 //! Commits are serializable; a round's verdicts depend only on snapshot, batch, policy and seed; each attempt gets exactly
@@ -99,8 +103,10 @@ mod proposal;
 pub mod requirement;
 mod sets;
 mod state;
+pub mod testing;
 mod ticket;
 mod value;
+mod watch;
 
 pub use agent::{
     Agent, AgentError, AgentEvent, AgentRef, AgentState, AgentStats, AskError, AsyncAgent, Context,
@@ -130,3 +136,4 @@ pub use sets::{ReadSet, WriteSet};
 pub use state::{BASE_AGENT, Entry, Snapshot, State};
 pub use ticket::{Ticket, Tickets, Votes};
 pub use value::{Finite, MAX_VALUE_DEPTH, Number, Value};
+pub use watch::{Change, Watch, WatchError, Watched};

@@ -74,7 +74,7 @@ impl View {
     pub fn under(&mut self, prefix: &str) -> Result<Vec<(Key, Value)>, ViewError> {
         let found = self.snapshot.under(prefix);
         let found = found.map(|(key, entry)| (key.clone(), entry.value.clone())).collect();
-        self.reads.insert(Read::Under(prefix_key(prefix)?));
+        self.reads.insert(Read::Under(Key::prefix(prefix)?));
         Ok(found)
     }
 
@@ -94,7 +94,7 @@ impl View {
     /// # Errors
     /// [`ViewError`] if the text is neither a key nor empty.
     pub fn peek_under(&mut self, prefix: &str) -> Result<Vec<(&Key, &Entry)>, ViewError> {
-        self.peeks.insert(Read::Under(prefix_key(prefix)?));
+        self.peeks.insert(Read::Under(Key::prefix(prefix)?));
         Ok(self.snapshot.under(prefix).collect())
     }
 
@@ -188,6 +188,11 @@ impl View {
         }
     }
 
+    /// Whether this run proposes anything.
+    pub(crate) fn proposes(&self) -> bool {
+        !self.writes.is_empty() || !self.preconditions.is_empty()
+    }
+
     /// The proposal of this run, if it wrote anything, and all that it looked at.
     pub(crate) fn finish(
         self,
@@ -197,21 +202,20 @@ impl View {
     ) -> (Option<Proposal>, Looked) {
         let version = self.snapshot.version();
         let looked: Vec<_> = self.reads.iter().chain(&self.peeks).cloned().collect();
-        let proposal =
-            (!self.writes.is_empty() || !self.preconditions.is_empty()).then(|| Proposal {
-                id: intent.id.clone(),
-                attempt: intent.attempt,
-                agent,
-                incarnation: 0,
-                base: version,
-                born: intent.born,
-                reads: self.reads.into_iter().collect(),
-                preconditions: self.preconditions,
-                writes: self.writes.into_iter().collect(),
-                hint: Hint { class, deadline: None },
-                claim: None,
-                quorum: None,
-            });
+        let proposal = self.proposes().then(|| Proposal {
+            id: intent.id.clone(),
+            attempt: intent.attempt,
+            agent,
+            incarnation: 0,
+            base: version,
+            born: intent.born,
+            reads: self.reads.into_iter().collect(),
+            preconditions: self.preconditions,
+            writes: self.writes.into_iter().collect(),
+            hint: Hint { class, deadline: None },
+            claim: None,
+            quorum: None,
+        });
         (proposal, looked)
     }
 }
@@ -232,13 +236,6 @@ impl Intent {
     pub(crate) fn random(&self, seed: u64) -> u64 {
         let keyed = SipHasher13::new_with_keys(seed, u64::from(self.attempt));
         keyed.hash(self.id.as_str().as_bytes())
-    }
-}
-
-fn prefix_key(prefix: &str) -> Result<Key, ViewError> {
-    match prefix {
-        "" => Ok(Key::root()),
-        _ => Ok(Key::new(prefix)?),
     }
 }
 

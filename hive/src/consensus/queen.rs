@@ -12,6 +12,7 @@ use queenright_primitives::snapshot::SnapshotCell;
 use super::ballots::{Attempt, Ballots};
 use super::intake::{Counted, Intake, Submission, tell};
 use super::intents::Intents;
+use super::news::News;
 use super::quorum::{Ballot, CastVote, VoteError};
 use super::round::{RoundInput, RoundPolicy, Verdicts, apply, decide};
 use super::window::{BatchWindow, Window};
@@ -43,6 +44,7 @@ pub(crate) struct Core {
     pub(crate) ballots: Arc<Mutex<Ballots>>,
     /// Those who may have looked at what a round changes.
     pub(crate) agents: Arc<OnceLock<Arc<Runtime>>>,
+    pub(crate) news: Arc<News>,
 }
 
 /// What a round comes to before anything is judged in it.
@@ -110,6 +112,7 @@ impl Core {
         if let Some(agents) = self.agents.get() {
             agents.committed(&record);
         }
+        self.news.tell();
         record
     }
 }
@@ -201,9 +204,9 @@ impl Queen {
 
     /// Runs until the intake is closed and everything in it is answered.
     pub(crate) fn run(mut self) {
-        // If a round panics, nobody may wait for an answer that cannot come: a closed intake refuses new
-        // proposals, and dropping what is queued closes its tickets.
-        let _close = CloseOnDrop(Arc::clone(&self.intake));
+        // If a round panics, nobody may wait for an answer that cannot come, or for another version: a closed intake
+        // refuses new proposals, and dropping what is queued closes its tickets.
+        let _close = CloseOnDrop(Arc::clone(&self.intake), Arc::clone(&self.core.news));
         self.intake.is_taken_here();
         while let Some(batch) = self.next_batch() {
             if self.stop.get().is_some_and(|stop| stop.is_some_and(|stop| Instant::now() >= stop)) {
@@ -583,12 +586,13 @@ impl Batch {
     }
 }
 
-struct CloseOnDrop(Arc<Intake>);
+struct CloseOnDrop(Arc<Intake>, Arc<News>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         observe::queen_ends();
         self.0.close();
+        self.1.end();
         // Dropping them tells their owners that nobody knows.
         let mut left = Vec::new();
         while self.0.take(&mut left, usize::MAX) > 0 {
