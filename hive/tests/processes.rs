@@ -184,6 +184,19 @@ fn what_changes_runs_it_again_and_what_loses_too() {
 }
 
 #[test]
+fn what_it_said_before_it_ended_counts() {
+    let (hive, supervisor) = hive();
+    for n in 0..20 {
+        let program = python(&format!(
+            "say('hello', protocol=1); hear(); hear(); say('propose', set={{'k/{n}': 1}}, next='done')"
+        ));
+        let agent = supervisor.spawn_process(format!("p-{n}"), Spawn::default(), program).unwrap();
+        assert_eq!(ended(&agent), AgentState::Done);
+    }
+    assert_eq!(hive.snapshot().under("k").count(), 20);
+}
+
+#[test]
 fn it_is_told_things_and_asked_for_its_vote() {
     let (hive, supervisor) = hive();
     let program = python(

@@ -4,6 +4,7 @@ mod asynchronous;
 mod away;
 mod cell;
 mod context;
+mod keeper;
 mod life;
 mod mailbox;
 #[cfg(feature = "process")]

@@ -1,10 +1,9 @@
-//! The threads on which agents live: workers that run them, and a keeper of time who starts them again and notices those that hang.
+//! The threads on which agents live: workers that run them, and a keeper of time.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use queenright_primitives::notify::Event;
 use queenright_primitives::snapshot::SnapshotCell;
 
 use super::cell::Cell;
+use super::keeper::{Keeper, Note};
 use super::life::{Life, nudge_all};
 use super::state::AgentState;
 use super::view::Looked;
@@ -47,8 +47,6 @@ pub(crate) struct Links {
 const ROUNDS: usize = 1024;
 /// How long the end waits for agents that are running.
 const END_WITHIN: Duration = Duration::from_secs(5);
-/// The keeper looks for agents that hang four times in the shortest time after which one does, and this often at least.
-const LOOK: Duration = Duration::from_secs(1);
 
 pub(crate) struct Runtime {
     links: Links,
@@ -84,17 +82,6 @@ struct Rounds {
     records: VecDeque<Arc<Record>>,
     /// Some were dropped.
     missed: bool,
-}
-
-/// What the keeper is told.
-enum Note {
-    WakeAt(Instant, Weak<Life>),
-    /// It has fallen so often, the last time for this reason.
-    Failed(Arc<Cell>, u64, String),
-    /// Agents hang after as little as this.
-    HangAfter(Duration),
-    StartAt(Instant, Vec<(Arc<Cell>, u64)>),
-    Stop,
 }
 
 /// One thread that runs agents.
@@ -396,6 +383,39 @@ impl Runtime {
         }
     }
 
+    /// Gives up on workers whose agent has not been heard of for too long, and puts others in their place.
+    pub(super) fn look_for_hangs(self: &Arc<Self>, now: Instant) {
+        let workers = lock(&self.workers).clone();
+        for worker in workers {
+            // As long as this is held, the worker does not go on to another.
+            let running = lock(&worker.running);
+            let Some(life) = running.clone() else { continue };
+            let silent = now.saturating_duration_since(life.pulse.last_beat());
+            if silent < life.cell.hang_after {
+                continue;
+            }
+            worker.is_abandoned.store(true, Ordering::SeqCst);
+            lock(&self.hanging).extend(worker.thread.get());
+            lock(&self.workers).retain(|other| !Arc::ptr_eq(other, &worker));
+            // If there is no thread to be had, those that are left go on.
+            let _ = self.add_worker();
+            life.cell.hangs(&life, silent, self);
+        }
+        self.look_for_those_away(now);
+    }
+
+    /// Gives up on those that are elsewhere and have not been heard of for too long. What they wait for is dropped.
+    fn look_for_those_away(&self, now: Instant) {
+        let away: Vec<_> = lock(&self.away).values().filter_map(Weak::upgrade).collect();
+        for life in away {
+            let silent = now.saturating_duration_since(life.pulse.last_beat());
+            if silent >= life.cell.hang_after {
+                life.cell.hangs(&life, silent, self);
+                life.nudge();
+            }
+        }
+    }
+
     fn next_job(&self, worker: &Worker) -> Option<Job> {
         self.has_jobs.wait_until(|| {
             if worker.is_abandoned.load(Ordering::SeqCst) {
@@ -426,127 +446,5 @@ impl Worker {
                 }
             }
         }
-    }
-}
-
-/// Keeps time.
-struct Keeper {
-    runtime: Arc<Runtime>,
-    timers: BinaryHeap<Reverse<Timer>>,
-    number: u64,
-    /// How long it sleeps at most.
-    look: Duration,
-}
-
-struct Timer {
-    at: Instant,
-    number: u64,
-    what: What,
-}
-
-enum What {
-    Wake(Weak<Life>),
-    Start(Vec<(Arc<Cell>, u64)>),
-}
-
-impl Keeper {
-    fn new(runtime: Arc<Runtime>) -> Self {
-        Keeper { runtime, timers: BinaryHeap::new(), number: 0, look: LOOK }
-    }
-
-    fn run(mut self, told: &Receiver<Note>) {
-        let began = Instant::now();
-        loop {
-            let now = Instant::now();
-            while let Some(Reverse(timer)) = self.timers.peek()
-                && timer.at <= now
-            {
-                match self.timers.pop().map(|Reverse(timer)| timer.what) {
-                    Some(What::Wake(life)) => nudge_all([life]),
-                    Some(What::Start(cells)) => {
-                        for (cell, falls) in cells {
-                            cell.begin_again(falls, &self.runtime);
-                        }
-                    }
-                    None => {}
-                }
-            }
-            self.look_for_hangs(now);
-            let next =
-                self.timers.peek().map(|Reverse(timer)| timer.at.saturating_duration_since(now));
-            let wait = next.unwrap_or(self.look).min(self.look);
-            match told.recv_timeout(wait) {
-                Ok(Note::WakeAt(at, life)) => self.add(at, What::Wake(life)),
-                Ok(Note::HangAfter(time)) => {
-                    self.look = self.look.min(time / 4).max(Duration::from_millis(1));
-                }
-                Ok(Note::StartAt(at, cells)) => self.add(at, What::Start(cells)),
-                Ok(Note::Failed(cell, falls, reason)) => {
-                    if !self.runtime.is_stopping() {
-                        cell.supervise((falls, &reason), began.elapsed(), &self.runtime);
-                    }
-                }
-                Ok(Note::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-        }
-    }
-
-    fn add(&mut self, at: Instant, what: What) {
-        self.number += 1;
-        self.timers.push(Reverse(Timer { at, number: self.number, what }));
-    }
-
-    /// Gives up on workers whose agent has not been heard of for too long, and puts others in their place.
-    fn look_for_hangs(&self, now: Instant) {
-        let workers = lock(&self.runtime.workers).clone();
-        for worker in workers {
-            // As long as this is held, the worker does not go on to another.
-            let running = lock(&worker.running);
-            let Some(life) = running.clone() else { continue };
-            let silent = now.saturating_duration_since(life.pulse.last_beat());
-            if silent < life.cell.hang_after {
-                continue;
-            }
-            worker.is_abandoned.store(true, Ordering::SeqCst);
-            lock(&self.runtime.hanging).extend(worker.thread.get());
-            lock(&self.runtime.workers).retain(|other| !Arc::ptr_eq(other, &worker));
-            // If there is no thread to be had, those that are left go on.
-            let _ = self.runtime.add_worker();
-            life.cell.hangs(&life, silent, &self.runtime);
-        }
-        self.look_for_those_away(now);
-    }
-
-    /// Gives up on those that are elsewhere and have not been heard of for too long. What they wait for is dropped.
-    fn look_for_those_away(&self, now: Instant) {
-        let away: Vec<_> = lock(&self.runtime.away).values().filter_map(Weak::upgrade).collect();
-        for life in away {
-            let silent = now.saturating_duration_since(life.pulse.last_beat());
-            if silent >= life.cell.hang_after {
-                life.cell.hangs(&life, silent, &self.runtime);
-                life.nudge();
-            }
-        }
-    }
-}
-
-impl PartialEq for Timer {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Eq for Timer {}
-
-impl PartialOrd for Timer {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Timer {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
     }
 }
