@@ -30,6 +30,8 @@
 //! | send a change and go on | [`Hive::propose`], and wait or await its [`Ticket`] |
 //! | run many workers to a common result, the same each time | [`Hive::spawn_all`] and [`Hive::run_until_settled`] |
 //! | keep agents that react, are told things and are started again | [`Hive::supervisor`] and [`Supervisor::spawn`] |
+//! | let agents wait for a network without a thread each | [`AsyncAgent`], [`Supervisor::spawn_async`] |
+//! | let programs in other languages be agents | `Supervisor::spawn_process` (feature `process`) |
 //! | change something only if enough of a roll agree | [`Proposal::with_quorum`], [`Hive::vote`] |
 //! | only read | [`Hive::snapshot`] |
 //! | see each change as it is committed, or since a snapshot | [`Hive::watch`] |
@@ -50,13 +52,15 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
+//! | `process` | agents that are programs of their own, in any language (Unix) |
+//! | `tokio` | lets agents that wait run as tasks of a tokio runtime |
 //! | `packs` | manifests and their resolution |
 //! | `cli` | the `queenright` command (implies `packs`) |
 //! | `tracing` | spans of rounds, proposals and agents, and events of what goes wrong |
 //! | `metrics` | counters, gauges and histograms, for any recorder |
 //! | `prometheus` | a recorder, and a small server of `GET /metrics` (implies `metrics`) |
 //!
-//! `docs/OBSERVABILITY.md` in the repository has every metric, span and event.
+//! `docs/OBSERVABILITY.md` in the repository has every metric, span and event, `docs/PROTOCOL.md` what programs and hives say to each other.
 
 #![forbid(unsafe_code)]
 
