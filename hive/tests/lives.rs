@@ -545,6 +545,28 @@ fn numbers_of_a_run_depend_on_seed_and_attempt_alone() {
 
 /// G3 and no leak: agents that work, fail, flood and are stopped at any time.
 #[test]
+fn a_run_knows_until_when_it_is_waited_for() {
+    let hive = Hive::builder().build().unwrap();
+    let (sender, told) = mpsc::channel();
+    let make = move || {
+        let sender = sender.clone();
+        Ok(agent("x", move |view: &mut View| {
+            let before = std::time::Instant::now();
+            view.context().heartbeat();
+            let deadline = view.context().deadline().unwrap();
+            sender.send((before, deadline, std::time::Instant::now()))?;
+            Ok(Next::Done)
+        }))
+    };
+    let hour = Duration::from_secs(3600);
+    let supervisor = supervised(&hive);
+    supervisor.spawn("x", Spawn::default().hang_after(hour), make.clone()).unwrap().join();
+    let (before, deadline, after) = told.recv_timeout(LONG).unwrap();
+    assert!(before + hour <= deadline && deadline <= after + hour);
+    hive.transact(|view| Ok(assert_eq!(view.context().deadline(), None))).unwrap();
+}
+
+#[test]
 fn agents_that_come_and_go_leave_outcomes_and_nothing_else() {
     let before = threads();
     {

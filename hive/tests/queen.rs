@@ -11,8 +11,9 @@ use std::time::Duration;
 use held::{adding, held};
 use queenright::consensus::{BatchWindow, Permissions, RoundPolicy, WhenFull, replay};
 use queenright::{
-    Class, Hive, HiveBuilder, HiveError, Key, MAX_VALUE_DEPTH, Op, Outcome, Proposal, ProposeError,
-    Read, State, Ticket, TransactError, Value,
+    AgentRef, AskError, Class, Hive, HiveBuilder, HiveError, Key, MAX_VALUE_DEPTH, Next, Op,
+    Outcome, Proposal, ProposeError, Read, Spawn, SpawnError, State, Supervision, Ticket,
+    TransactError, Value, View, agent,
 };
 
 fn hive() -> Hive {
@@ -386,6 +387,29 @@ fn what_waits_for_the_queen_is_refused_on_her_own_thread() {
     assert!(matches!(transacted, Err(TransactError::Busy)), "{transacted:?}");
     let (settled, ..) = in_a_waker(Hive::builder(), |hive| hive.run_until_settled(5));
     assert_eq!(settled, Err(HiveError::Busy));
+    let other = Hive::builder().build().unwrap();
+    let never = || Ok(agent("x", |_: &mut View| Ok(Next::Watch)));
+    let (spawned, ..) = in_a_waker(Hive::builder(), move |hive| {
+        let supervisor = hive.supervisor(Supervision::default()).unwrap();
+        let here = supervisor.spawn("x", Spawn::default(), never).map(drop);
+        // Of another hive she is not the queen.
+        let elsewhere = other.supervisor(Supervision::default()).unwrap();
+        let elsewhere = elsewhere.spawn("x", Spawn::default(), never);
+        (here, elsewhere.map(|agent| agent.ask(1, Duration::from_secs(60))))
+    });
+    assert_eq!(spawned.0, Err(SpawnError::Busy));
+    assert!(matches!(spawned.1, Ok(Err(AskError::Failed(_)))), "{:?}", spawned.1);
+    let asked = Arc::new(std::sync::OnceLock::<AgentRef>::new());
+    let agent = Arc::clone(&asked);
+    let (told, ..) = in_a_waker(Hive::builder(), move |hive| {
+        let supervisor = hive.supervisor(Supervision::default()).unwrap();
+        thread::scope(|scope| {
+            let spawn = || drop(agent.set(supervisor.spawn("x", Spawn::default(), never).unwrap()));
+            scope.spawn(spawn).join().unwrap();
+        });
+        agent.get().unwrap().ask(1, Duration::from_secs(60))
+    });
+    assert_eq!(told, Err(AskError::Busy));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What an agent's run may ask: whether it is still wanted, and for numbers that are the same each time it is run again from a record.
 #[derive(Clone, Debug)]
@@ -17,13 +17,16 @@ pub(crate) struct Pulse {
     /// Whether nothing that it does counts any more.
     over: AtomicBool,
     began: Instant,
+    /// After how long without a sign of life it is given up.
+    hang_after: Duration,
     /// When it was last heard of, in nanoseconds since it began.
     beat: AtomicU64,
 }
 
 impl Pulse {
-    pub(crate) fn new() -> Self {
-        Pulse { over: AtomicBool::new(false), began: Instant::now(), beat: AtomicU64::new(0) }
+    pub(crate) fn new(hang_after: Duration) -> Self {
+        let (over, beat) = (AtomicBool::new(false), AtomicU64::new(0));
+        Pulse { over, began: Instant::now(), hang_after, beat }
     }
 
     pub(crate) fn end(&self) {
@@ -44,7 +47,7 @@ impl Pulse {
     /// When it was last heard of.
     pub(crate) fn last_beat(&self) -> Instant {
         // Relaxed: as above.
-        self.began + std::time::Duration::from_nanos(self.beat.load(Ordering::Relaxed))
+        self.began + Duration::from_nanos(self.beat.load(Ordering::Relaxed))
     }
 }
 
@@ -68,6 +71,13 @@ impl Context {
         if let Some(pulse) = &self.pulse {
             pulse.beat();
         }
+    }
+
+    /// When the run counts as hanging, unless there is a [heartbeat](Self::heartbeat) before: after
+    /// [`Spawn::hang_after`](super::Spawn::hang_after). `None` for agents that are run in waves, and for a time that no clock reaches.
+    pub fn deadline(&self) -> Option<Instant> {
+        let pulse = self.pulse.as_ref()?;
+        pulse.last_beat().checked_add(pulse.hang_after)
     }
 
     /// The next of a row of numbers (SplitMix64) that depends on the hive's seed, the intent and the attempt alone. Not for secrets.

@@ -101,10 +101,11 @@ impl Life {
             losses: 0,
             asked: BTreeSet::new(),
         };
+        let hang_after = cell.hang_after;
         Arc::new(Life {
             cell,
             number,
-            pulse: Arc::new(Pulse::new()),
+            pulse: Arc::new(Pulse::new(hang_after)),
             activation: Activation::new(),
             is_away: AtomicBool::new(false),
             body: Mutex::new(body),

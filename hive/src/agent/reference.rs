@@ -10,7 +10,7 @@ use queenright_primitives::notify::{self, WaitError};
 use super::cell::Cell;
 use super::mailbox::{Letter, Posted};
 use super::state::{AgentState, AgentStats};
-use super::supervisor::SpawnError;
+use super::supervisor::{QUEENS_THREAD, SpawnError};
 use crate::id::AgentId;
 use crate::lock::lock;
 use crate::observe;
@@ -49,6 +49,9 @@ impl AgentRef {
     /// # Errors
     /// [`AskError`] says why there is none. After a timeout the message may still be read.
     pub fn ask(&self, message: impl Into<Value>, timeout: Duration) -> Result<Value, AskError> {
+        if self.0.runtime.upgrade().is_some_and(|runtime| runtime.is_queens_thread()) {
+            return Err(AskError::Busy);
+        }
         let (sender, mut receiver) = notify::oneshot();
         self.post(Letter { message: message.into(), reply: Some(sender) })
             .map_err(AskError::NotTold)?;
@@ -189,6 +192,8 @@ pub enum AskError {
     Failed(String),
     /// There was no answer in time.
     TimedOut,
+    /// This is the queen's own thread, where the wakers of tickets run: ask from another one.
+    Busy,
     /// The message was dropped, or the agent has ended before it was read.
     Unread,
 }
@@ -199,6 +204,7 @@ impl fmt::Display for AskError {
             AskError::NotTold(error) => error.fmt(f),
             AskError::Failed(reason) => write!(f, "the agent has refused: {reason}"),
             AskError::TimedOut => f.write_str("there was no answer in time"),
+            AskError::Busy => f.write_str(QUEENS_THREAD),
             AskError::Unread => f.write_str("nobody has read the message"),
         }
     }

@@ -345,6 +345,11 @@ impl Runtime {
         states
     }
 
+    /// Whether this is the queen's own thread: nobody may wait for an agent there, as agents wait for her.
+    pub(crate) fn is_queens_thread(&self) -> bool {
+        self.links.intake.is_queens_thread()
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::SeqCst)
     }

@@ -56,6 +56,10 @@ pub enum AgentEvent {
     },
 }
 
+/// What is said to those who would wait there.
+pub(super) const QUEENS_THREAD: &str =
+    "this is the queen's own thread, and agents wait for her: do it on another thread";
+
 /// So many events wait to be taken; then the oldest are dropped.
 const EVENTS: usize = 1024;
 
@@ -212,6 +216,9 @@ impl Supervisor {
         make: Box<Make>,
     ) -> Result<AgentRef, SpawnError> {
         let runtime = self.runtime.upgrade().ok_or(SpawnError::Closed)?;
+        if runtime.is_queens_thread() {
+            return Err(SpawnError::Busy);
+        }
         if [BASE_AGENT, TRANSACT_AGENT].contains(&id.as_str()) {
             return Err(SpawnError::NameTaken(id));
         }
@@ -281,6 +288,8 @@ pub enum SpawnError {
         /// Why.
         reason: String,
     },
+    /// This is the queen's own thread, where the wakers of tickets run: spawn from another one.
+    Busy,
     /// The hive is shut down.
     Closed,
 }
@@ -292,6 +301,7 @@ impl fmt::Display for SpawnError {
             SpawnError::Failed { agent, reason } => {
                 write!(f, "{agent} could not be started: {reason}")
             }
+            SpawnError::Busy => f.write_str(QUEENS_THREAD),
             SpawnError::Closed => f.write_str("the hive is shut down"),
         }
     }
