@@ -120,10 +120,21 @@ impl std::error::Error for ClaimError {}
 
 #[derive(Default)]
 struct Lives {
-    /// The lowest that may propose, of those agents of whom some were ended.
-    lowest: BTreeMap<AgentId, u64>,
+    /// Of those agents of whom some were ended.
+    ended: BTreeMap<AgentId, Ended>,
     /// The number of the next that the hive begins, unless more were ended.
     next: u64,
+}
+
+/// Which lives of an agent are kept out.
+#[derive(Default)]
+struct Ended {
+    /// The lowest that may propose.
+    lowest: u64,
+    /// How many of the hive's own may still have something on its way. Once there are none, all is forgotten, unless somebody
+    /// else has asked for it.
+    own: u32,
+    is_kept: bool,
 }
 
 /// What keeps an agent's earlier lives out.
@@ -217,10 +228,11 @@ impl Claims {
         let incarnation = {
             let mut lives = lock(&self.lives);
             let begun = lives.next;
-            let lowest = lives.lowest.entry(agent).or_default();
+            let ended = lives.ended.entry(agent).or_default();
             // Those that the hive has begun are ended too.
-            *lowest = (*lowest + 1).max(begun);
-            *lowest
+            ended.lowest = (ended.lowest + 1).max(begun);
+            ended.is_kept = true;
+            ended.lowest
         };
         Fenced { incarnation, since: Version(self.rounds.current()) }
     }
@@ -233,7 +245,7 @@ impl Claims {
     /// A number for a life that the hive begins: larger than those of all that it began before, and of all that were ended.
     pub(crate) fn next_life(&self, agent: &AgentId) -> u64 {
         let mut lives = lock(&self.lives);
-        let lowest = lives.lowest.get(agent).copied().unwrap_or_default();
+        let lowest = lives.ended.get(agent).map_or(0, |ended| ended.lowest);
         let number = lives.next.max(lowest);
         lives.next = number + 1;
         number
@@ -242,8 +254,25 @@ impl Claims {
     /// Ends a life of an agent that has this number, and all before it; those after it are left alone.
     pub(crate) fn fence_life(&self, agent: &AgentId, number: u64) {
         let mut lives = lock(&self.lives);
-        let lowest = lives.lowest.entry(agent.clone()).or_default();
-        *lowest = number.saturating_add(1).max(*lowest);
+        let ended = lives.ended.entry(agent.clone()).or_default();
+        ended.lowest = number.saturating_add(1).max(ended.lowest);
+        ended.own += 1;
+    }
+
+    /// Nothing of a life that was [ended](Self::fence_life) is on its way any more.
+    pub(crate) fn forget_life(&self, agent: &AgentId) {
+        let mut lives = lock(&self.lives);
+        let Some(ended) = lives.ended.get_mut(agent) else { return };
+        ended.own = ended.own.saturating_sub(1);
+        if ended.own == 0 && !ended.is_kept {
+            lives.ended.remove(agent);
+        }
+    }
+
+    /// Of how many agents some lives are kept out.
+    #[cfg(test)]
+    pub(crate) fn kept_out(&self) -> usize {
+        lock(&self.lives).ended.len()
     }
 
     /// Tells a round what its batch needs to know.
@@ -256,9 +285,9 @@ impl Claims {
             }
         }
         let lives = lock(&self.lives);
-        if !lives.lowest.is_empty() {
-            let lost = batch.iter().filter_map(|it| lives.lowest.get_key_value(&it.agent));
-            input.incarnations.extend(lost.map(|(agent, life)| (agent.clone(), *life)));
+        if !lives.ended.is_empty() {
+            let lost = batch.iter().filter_map(|it| lives.ended.get_key_value(&it.agent));
+            input.incarnations.extend(lost.map(|(agent, ended)| (agent.clone(), ended.lowest)));
         }
     }
 

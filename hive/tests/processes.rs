@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use queenright::consensus::{QuorumRule, Threshold};
 use queenright::{
-    AgentEvent, AgentRef, AgentState, AskError, Hive, Op, Program, Proposal, Spawn, SpawnError,
-    Supervision, Supervisor, Value,
+    AgentEvent, AgentRef, AgentState, AskError, Hive, Op, Overflow, Program, Proposal, Spawn,
+    SpawnError, Supervision, Supervisor, Value,
 };
 
 /// Far more than anything here takes: what waits so long has failed.
@@ -187,8 +187,11 @@ fn what_changes_runs_it_again_and_what_loses_too() {
 fn what_it_said_before_it_ended_counts() {
     let (hive, supervisor) = hive();
     for n in 0..20 {
+        // So much at once that it has ended before all of it is read.
         let program = python(&format!(
-            "say('hello', protocol=1); hear(); hear(); say('propose', set={{'k/{n}': 1}}, next='done')"
+            "say('hello', protocol=1); hear(); hear()\n\
+             last = json.dumps({{'type': 'propose', 'set': {{'k/{n}': 1}}, 'next': 'done'}})\n\
+             os.write(1, b'{{\"type\":\"heartbeat\"}}\\n' * 2500 + last.encode() + b'\\n'); os._exit(0)"
         ));
         let agent = supervisor.spawn_process(format!("p-{n}"), Spawn::default(), program).unwrap();
         assert_eq!(ended(&agent), AgentState::Done);
@@ -391,6 +394,7 @@ fn one_that_hangs_is_killed_with_all_that_it_has_started() {
     "#,
     );
     let patience = Spawn::default().hang_after(Duration::from_millis(200));
+    let patience = patience.overflow(Overflow::DropOldest);
     let agent = supervisor.spawn_process("program", patience, program.env("X", "y")).unwrap();
     hive.transact(|view| Ok(view.set("other", 1)?)).unwrap();
     let deadline = Instant::now() + LONG;

@@ -169,8 +169,7 @@ impl Cell {
     /// Its run has not been heard of for too long.
     pub(crate) fn hangs(self: &Arc<Self>, life: &Arc<Life>, silent: Duration, runtime: &Runtime) {
         observe::hangs(&self.id, life.number, silent);
-        life.pulse.end();
-        runtime.claims().fence_life(&self.id, life.number);
+        life.end(runtime);
         self.failed(life, &format!("hangs: not heard of for {silent:.1?}"), runtime);
     }
 
@@ -230,11 +229,8 @@ impl Cell {
                 return;
             }
             let life = now.life.take();
-            if let Some(life) = &life
-                && life.end()
-            {
-                // What it has proposed and was not judged is refused.
-                runtime.claims().fence_life(&self.id, life.number);
+            if let Some(life) = &life {
+                life.end(runtime);
             }
             let left = if state.is_over() { self.close() } else { VecDeque::new() };
             now.falls += u64::from(state == AgentState::Restarting);

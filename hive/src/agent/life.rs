@@ -34,7 +34,17 @@ pub(crate) struct Life {
     activation: Activation,
     /// Whether its agent does something elsewhere, so that a turn is no sign of life.
     is_away: AtomicBool,
+    fence: Mutex<Fence>,
     body: Mutex<Body>,
+}
+
+/// Whether proposals of a life are kept out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fence {
+    Open,
+    Shut,
+    /// None can come any more.
+    Past,
 }
 
 /// What a life is made of besides its name.
@@ -108,6 +118,7 @@ impl Life {
             pulse: Arc::new(Pulse::new(hang_after)),
             activation: Activation::new(),
             is_away: AtomicBool::new(false),
+            fence: Mutex::new(Fence::Open),
             body: Mutex::new(body),
         })
     }
@@ -121,17 +132,19 @@ impl Life {
         }
     }
 
-    /// Ends it, whatever it is doing. Says whether it has proposed something that is not judged yet, or may be about to.
-    pub(crate) fn end(self: &Arc<Self>) -> bool {
-        self.pulse.end();
+    /// Ends it, whatever it is doing: what it has proposed is refused, unless its round has begun.
+    pub(crate) fn end(self: &Arc<Self>, runtime: &Runtime) {
+        {
+            let mut fence = lock(&self.fence);
+            if *fence == Fence::Open {
+                *fence = Fence::Shut;
+                runtime.claims().fence_life(&self.cell.id, self.number);
+            }
+        }
         // From here on no run of it begins.
-        let is_busy = match self.body.try_lock() {
-            Ok(body) => matches!(body.phase, Phase::Proposed(_)),
-            Err(_) => true,
-        };
+        self.pulse.end();
         // It sees to what it has begun, unless it hangs.
         self.nudge();
-        is_busy
     }
 
     /// One turn, on a worker's thread. Only for whom the activation told to.
@@ -181,12 +194,26 @@ impl Life {
             runtime.watchers().remove(number);
         }
         self.is_back(runtime);
-        let left = (std::mem::replace(&mut body.phase, Phase::Over), body.agent.take());
-        // An agent's own code.
-        drop(guarded(|| {
-            drop(left);
-            Ok(())
-        }));
+        drop_guarded((std::mem::replace(&mut body.phase, Phase::Over), body.agent.take()));
+    }
+
+    /// Leaves as one that was ended, and is kept out until what it has proposed is answered. Nothing can come of it after that.
+    fn see_out(self: &Arc<Self>, body: &mut Body, runtime: &Runtime) -> Step {
+        drop_guarded(body.agent.take());
+        if let Phase::Proposed(proposed) = &mut body.phase {
+            proposed.ticket.cancel();
+            let waker = self.waker();
+            let ticket = Pin::new(&mut proposed.ticket);
+            if ticket.poll(&mut TaskContext::from_waker(&waker)).is_pending() {
+                return Step::Rest;
+            }
+        }
+        self.leave(body, runtime);
+        let mut fence = lock(&self.fence);
+        if std::mem::replace(&mut *fence, Fence::Past) == Fence::Shut {
+            runtime.claims().forget_life(&self.cell.id);
+        }
+        Step::Rest
     }
 
     fn is_back(&self, runtime: &Runtime) {
@@ -200,16 +227,15 @@ impl Life {
             return Step::Rest;
         }
         if self.pulse.is_over() {
-            if let Phase::Proposed(proposed) = &body.phase {
-                proposed.ticket.cancel();
-            }
-            self.leave(body, runtime);
-            return Step::Rest;
+            return self.see_out(body, runtime);
         }
         if let Phase::Away(_) = body.phase {
             return self.go_on(body, runtime);
         }
+        let is_proposed = matches!(body.phase, Phase::Proposed(_));
+        // What it has proposed may be its last word.
         if let Some(Kind::Away(agent)) = &mut body.agent
+            && !is_proposed
             && let Poll::Ready(ended) = agent.has_ended(&mut TaskContext::from_waker(&self.waker()))
         {
             return match ended {
@@ -217,7 +243,6 @@ impl Life {
                 Err(reason) => Step::Failed(reason),
             };
         }
-        let is_proposed = matches!(body.phase, Phase::Proposed(_));
         let is_made = !matches!(body.phase, Phase::Start);
         if !is_proposed && body.told == 0 && self.cell.is_asked_to_stop() {
             return self.end_as(body, AgentState::Stopped);
@@ -341,4 +366,47 @@ impl Wake for Life {
 /// Wakes whoever of these still lives.
 pub(crate) fn nudge_all(lives: impl IntoIterator<Item = Weak<Life>>) {
     lives.into_iter().filter_map(|life| life.upgrade()).for_each(|life| life.nudge());
+}
+
+/// Drops an agent, which runs code of its own.
+fn drop_guarded<T>(left: T) {
+    drop(guarded(|| {
+        drop(left);
+        Ok(())
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use crate::{Hive, Next, Op, Spawn, Supervision, View, agent};
+
+    #[test]
+    fn of_those_that_were_ended_nothing_is_remembered() {
+        let hive = Hive::builder().build().unwrap();
+        let supervisor = hive.supervisor(Supervision::default()).unwrap();
+        for round in 0..20 {
+            let agents = (0..20).map(|n| {
+                let make = move || {
+                    Ok(agent("x", move |view: &mut View| {
+                        view.write("sum", Op::add(1))?;
+                        view.get("hot")?;
+                        Ok(Next::Watch)
+                    }))
+                };
+                (format!("a{round}-{n}"), make)
+            });
+            let agents = supervisor.spawn_all(Spawn::default(), agents).unwrap();
+            hive.transact(|view| Ok(view.set("hot", round)?)).unwrap();
+            agents.iter().for_each(super::super::AgentRef::kill);
+        }
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while hive.claims().kept_out() > 0 {
+            assert!(Instant::now() < deadline, "{} are kept out", hive.claims().kept_out());
+            std::thread::yield_now();
+        }
+        hive.fence("a0-0");
+        assert_eq!(hive.claims().kept_out(), 1, "somebody has asked for it");
+    }
 }

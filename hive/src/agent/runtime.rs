@@ -416,7 +416,6 @@ impl Runtime {
             let silent = now.saturating_duration_since(life.pulse.last_beat());
             if silent >= life.cell.hang_after {
                 life.cell.hangs(&life, silent, self);
-                life.nudge();
             }
         }
     }

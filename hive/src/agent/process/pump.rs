@@ -232,6 +232,7 @@ impl Pump {
     fn carry(&mut self) -> io::Result<Why> {
         let mut stop_by = None;
         loop {
+            let mut woken = None;
             let (wants_input, may_output, deadline) = {
                 let mut shared = lock(&self.shared);
                 match shared.end {
@@ -241,8 +242,10 @@ impl Pump {
                     }
                     _ => {}
                 }
-                if self.input.is_none() {
+                if self.input.is_none() && !shared.unread.is_empty() {
                     shared.unread.clear();
+                    // Whoever waited for it to be read waits no more.
+                    woken = shared.waiting.take();
                 } else if shared.end.is_some() && shared.unread.is_empty() {
                     // The end of its input tells it as well.
                     self.input = None;
@@ -252,6 +255,9 @@ impl Pump {
                 let deadline = stop_by.into_iter().chain(answer_by).min();
                 (!shared.unread.is_empty(), is_room, deadline)
             };
+            if let Some(waiting) = woken {
+                waiting.wake();
+            }
             let now = Instant::now();
             if stop_by.is_some_and(|by| by <= now) {
                 return Ok(Why::Stopped);
