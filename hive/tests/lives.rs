@@ -1,12 +1,13 @@
 //! Agents that live: run, told things, watched over, stopped.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
 use queenright::{
-    Agent, AgentError, AgentEvent, AgentState, AskError, Context, Hive, Next, Op, Outcome,
-    Overflow, Spawn, SpawnError, Strategy, Supervision, Supervisor, TellError, Value, View, agent,
+    Agent, AgentError, AgentEvent, AgentRef, AgentState, AskError, Context, Hive, Next, Op,
+    Outcome, Overflow, Spawn, SpawnError, Strategy, Supervision, Supervisor, TellError, Value,
+    View, agent,
 };
 
 /// Far more than anything here takes: what waits so long has failed.
@@ -398,13 +399,32 @@ fn who_is_asked_to_stop_ends_what_it_has_begun() {
 
 #[test]
 fn what_was_read_is_acted_upon_before_a_stop() {
+    /// Is asked to stop while it reads, and writes down what it has read.
+    struct Last(Arc<OnceLock<AgentRef>>, i64);
+    impl Agent for Last {
+        fn name(&self) -> &str {
+            "last"
+        }
+        fn run(&mut self, view: &mut View) -> Result<Next, AgentError> {
+            view.set("told", self.1)?;
+            Ok(Next::Watch)
+        }
+        fn message(&mut self, message: Value, _: &mut Context) -> Result<Value, AgentError> {
+            self.1 = message.as_int().unwrap_or(-1);
+            self.0.get().unwrap().stop();
+            Ok(message)
+        }
+    }
     let hive = Hive::builder().build().unwrap();
     let supervisor = supervised(&hive);
-    for round in 1..200 {
-        let clerk = supervisor.spawn("clerk", Spawn::default(), || Ok(Clerk(0))).unwrap();
-        assert_eq!(clerk.ask(round, LONG), Ok(round.into()));
-        clerk.stop();
-        assert_eq!(clerk.join(), AgentState::Stopped);
+    for round in 1..20 {
+        let this = Arc::<OnceLock<AgentRef>>::default();
+        let made = Arc::clone(&this);
+        let make = move || Ok(Last(Arc::clone(&made), 0));
+        let last = supervisor.spawn("last", Spawn::default(), make).unwrap();
+        this.set(last.clone()).unwrap();
+        assert_eq!(last.ask(round, LONG), Ok(round.into()));
+        assert_eq!(last.join(), AgentState::Stopped);
         assert_eq!(int(&hive, "told"), round);
     }
 }
