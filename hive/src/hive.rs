@@ -455,7 +455,7 @@ impl Hive {
         let mut intent = fresh();
         let mut attempts = 0;
         loop {
-            let context = Context::of_wave(intent.random(self.seed));
+            let context = Context::of_wave(&intent, self.seed);
             let mut view = View::new(self.snapshot(), context);
             let value = f(&mut view).map_err(TransactError::Aborted)?;
             let agent = AgentId::from(TRANSACT_AGENT);

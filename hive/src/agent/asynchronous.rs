@@ -8,7 +8,7 @@ use super::away::{Answered, Away, Going, Made, Ran, Voted};
 use super::reference::AgentRef;
 use super::spawn::{Place, Spawn};
 use super::supervisor::{SpawnError, Supervisor};
-use super::{AgentError, Context, Next, View};
+use super::{AgentError, Context, Next, View, drop_guarded};
 use crate::consensus::{OpenBallot, Vote};
 use crate::id::AgentId;
 use crate::outcome::Outcome;
@@ -99,7 +99,8 @@ impl Supervisor {
     ) -> Result<AgentRef, SpawnError> {
         let place = spawn.place.clone();
         let make = move || {
-            let agent = Waiting { agent: make()?, place: place.clone() };
+            let agent = place.within(&mut make)?;
+            let agent = Waiting { agent: Some(agent), place: place.clone() };
             Ok(Made::Away(Box::new(agent)))
         };
         let agent = self.begin(name.into(), &spawn, Box::new(make))?;
@@ -110,49 +111,76 @@ impl Supervisor {
 
 /// An agent, and where it waits.
 struct Waiting<A> {
-    agent: A,
+    /// It is there until this is dropped.
+    agent: Option<A>,
     place: Place,
+}
+
+impl<A> Waiting<A> {
+    fn agent(&mut self) -> &mut A {
+        self.agent.as_mut().expect("it is there until this is dropped")
+    }
+}
+
+impl<A> Drop for Waiting<A> {
+    fn drop(&mut self) {
+        let agent = self.agent.take();
+        self.place.within(|| drop(agent));
+    }
 }
 
 impl<A: AsyncAgent> Away for Waiting<A> {
     fn class(&self) -> Class {
-        self.agent.class()
+        let class = || self.agent.as_ref().map(AsyncAgent::class);
+        self.place.within(class).unwrap_or_default()
     }
 
     fn run(mut self: Box<Self>, mut view: View) -> Going<Ran> {
         self.place.clone().run(async move {
-            let ran = self.agent.run(&mut view).await;
+            let ran = self.agent().run(&mut view).await;
             (self as Box<dyn Away>, view, ran)
         })
     }
 
     fn outcome(mut self: Box<Self>, outcome: Outcome) -> Going<Box<dyn Away>> {
         self.place.clone().run(async move {
-            self.agent.outcome(&outcome).await;
+            self.agent().outcome(&outcome).await;
             self as Box<dyn Away>
         })
     }
 
     fn message(mut self: Box<Self>, message: Value, mut context: Context) -> Going<Answered> {
         self.place.clone().run(async move {
-            let told = self.agent.message(message, &mut context).await;
+            let told = self.agent().message(message, &mut context).await;
             (self as Box<dyn Away>, told)
         })
     }
 
     fn vote(mut self: Box<Self>, ballot: OpenBallot, mut context: Context) -> Going<Voted> {
         self.place.clone().run(async move {
-            let voted = self.agent.vote(&ballot, &mut context).await;
+            let voted = self.agent().vote(&ballot, &mut context).await;
             (self as Box<dyn Away>, voted)
         })
     }
 
     fn stop(self: Box<Self>) -> Going<()> {
-        Box::pin(async move { drop(self) })
+        Box::pin(async move { drop_guarded(self) })
     }
 }
 
 impl Place {
+    /// Runs something where the agent's timers and sockets are found.
+    fn within<R>(&self, run: impl FnOnce() -> R) -> R {
+        match self {
+            Place::Hive => run(),
+            #[cfg(feature = "tokio")]
+            Place::Tokio(runtime) => {
+                let _entered = runtime.enter();
+                run()
+            }
+        }
+    }
+
     fn run<T: Send + 'static>(self, future: impl Future<Output = T> + Send + 'static) -> Going<T> {
         match self {
             Place::Hive => Box::pin(future),

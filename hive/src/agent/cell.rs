@@ -48,6 +48,8 @@ struct Now {
     was_ready: bool,
     /// How often it has failed or was ended to be started again: a restart that was meant for an earlier time does nothing.
     falls: u64,
+    /// Whether it never runs again, though it is not over yet.
+    is_ending: bool,
     /// Who waits for its state to change.
     waiting: Vec<notify::Sender<()>>,
 }
@@ -71,6 +73,7 @@ impl Cell {
                 life: None,
                 was_ready: false,
                 falls: 0,
+                is_ending: false,
                 waiting: Vec::new(),
             }),
             wants_stop: AtomicBool::new(false),
@@ -230,7 +233,8 @@ impl Cell {
             }
             let life = now.life.take();
             if let Some(life) = &life {
-                life.end(runtime);
+                // Before anybody is told.
+                life.shut_out(runtime);
             }
             let left = if state.is_over() { self.close() } else { VecDeque::new() };
             now.falls += u64::from(state == AgentState::Restarting);
@@ -238,7 +242,10 @@ impl Cell {
             now.state = state;
             (life, left, std::mem::take(&mut now.waiting))
         };
-        drop((life, left));
+        if let Some(life) = life {
+            life.end(runtime);
+        }
+        drop(left);
         waiting.into_iter().for_each(|waiting| waiting.send(()));
     }
 
@@ -253,6 +260,16 @@ impl Cell {
         if self.fallen() == Some(falls) {
             self.group.see_to(self, reason, now, runtime);
         }
+    }
+
+    /// Its work is done, or it was asked to stop; all that is left is its end.
+    pub(crate) fn is_ending(&self) {
+        lock(&self.now).is_ending = true;
+    }
+
+    /// Whether it is to be started again with others that fail.
+    pub(super) fn goes_on(&self) -> bool {
+        !lock(&self.now).is_ending
     }
 
     /// How often it has fallen, if it waits to be started again.

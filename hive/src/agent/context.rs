@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::view::Intent;
+
 /// What an agent's run may ask: whether it is still wanted, and for numbers that are the same each time it is run again from a record.
 #[derive(Clone, Debug)]
 pub struct Context {
     pulse: Option<Arc<Pulse>>,
+    attempt: u32,
     random: u64,
 }
 
@@ -53,12 +56,17 @@ impl Pulse {
 
 impl Context {
     /// Of an agent that is run in waves, where nobody is stopped or watched over.
-    pub(crate) fn of_wave(random: u64) -> Self {
-        Context { pulse: None, random }
+    pub(crate) fn of_wave(intent: &Intent, seed: u64) -> Self {
+        Context { pulse: None, attempt: intent.attempt, random: intent.random(seed) }
     }
 
-    pub(crate) fn of_life(pulse: Arc<Pulse>, random: u64) -> Self {
-        Context { pulse: Some(pulse), random }
+    pub(crate) fn of_life(pulse: Arc<Pulse>, intent: &Intent, seed: u64) -> Self {
+        Context { pulse: Some(pulse), ..Context::of_wave(intent, seed) }
+    }
+
+    /// Which attempt at the same thing this is: 0 unless what was proposed before has lost.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
     }
 
     /// Whether nothing that this run does counts any more, so that it may as well end: the agent was killed, or the hive is going down.

@@ -31,6 +31,8 @@ pub(super) struct Keeper {
     number: u64,
     /// How long it sleeps at most.
     look: Duration,
+    /// When it looked for agents that hang.
+    looked: Instant,
 }
 
 struct Timer {
@@ -46,7 +48,7 @@ enum What {
 
 impl Keeper {
     pub(super) fn new(runtime: Arc<Runtime>) -> Self {
-        Keeper { runtime, timers: BinaryHeap::new(), number: 0, look: LOOK }
+        Keeper { runtime, timers: BinaryHeap::new(), number: 0, look: LOOK, looked: Instant::now() }
     }
 
     pub(super) fn run(mut self, told: &Receiver<Note>) {
@@ -66,7 +68,10 @@ impl Keeper {
                     None => {}
                 }
             }
-            self.runtime.look_for_hangs(now);
+            if now.saturating_duration_since(self.looked) >= self.look {
+                self.looked = now;
+                self.runtime.look_for_hangs(now);
+            }
             let next =
                 self.timers.peek().map(|Reverse(timer)| timer.at.saturating_duration_since(now));
             let wait = next.unwrap_or(self.look).min(self.look);

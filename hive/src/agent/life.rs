@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, TryLockError, Weak};
 use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ use super::context::Pulse;
 use super::runtime::Runtime;
 use super::state::AgentState;
 use super::view::{Intent, Looked};
-use super::{Next, guarded};
+use super::{Next, drop_guarded, guarded};
 use crate::consensus::Attempt;
 use crate::lock::lock;
 use crate::proposal::Read;
@@ -34,6 +34,8 @@ pub(crate) struct Life {
     activation: Activation,
     /// Whether its agent does something elsewhere, so that a turn is no sign of life.
     is_away: AtomicBool,
+    /// Whether what its agent waits for has come, but nobody has looked yet.
+    is_woken: AtomicBool,
     fence: Mutex<Fence>,
     body: Mutex<Body>,
 }
@@ -72,6 +74,8 @@ enum Phase {
     /// It lost, and is run again then.
     Backoff(Instant),
     Watching(Looked, Version),
+    /// It is told to end.
+    Ending,
     Over,
 }
 
@@ -118,6 +122,7 @@ impl Life {
             pulse: Arc::new(Pulse::new(hang_after)),
             activation: Activation::new(),
             is_away: AtomicBool::new(false),
+            is_woken: AtomicBool::new(false),
             fence: Mutex::new(Fence::Open),
             body: Mutex::new(body),
         })
@@ -132,19 +137,31 @@ impl Life {
         }
     }
 
-    /// Ends it, whatever it is doing: what it has proposed is refused, unless its round has begun.
-    pub(crate) fn end(self: &Arc<Self>, runtime: &Runtime) {
-        {
-            let mut fence = lock(&self.fence);
-            if *fence == Fence::Open {
-                *fence = Fence::Shut;
-                runtime.claims().fence_life(&self.cell.id, self.number);
-            }
+    /// Keeps out what it has proposed, unless its round has begun.
+    pub(crate) fn shut_out(&self, runtime: &Runtime) {
+        let mut fence = lock(&self.fence);
+        if *fence == Fence::Open {
+            *fence = Fence::Shut;
+            runtime.claims().fence_life(&self.cell.id, self.number);
         }
+    }
+
+    /// Ends it, whatever it is doing. It runs the agent's own code, so that nothing may be locked.
+    pub(crate) fn end(self: &Arc<Self>, runtime: &Runtime) {
+        self.shut_out(runtime);
         // From here on no run of it begins.
         self.pulse.end();
-        // It sees to what it has begun, unless it hangs.
-        self.nudge();
+        let body = match self.body.try_lock() {
+            Ok(body) => Some(body),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        match body {
+            // Nobody has to have time for it first.
+            Some(mut body) => drop(self.see_out(&mut body, runtime)),
+            // Whoever has its turn sees to it, unless it hangs.
+            None => self.nudge(),
+        }
     }
 
     /// One turn, on a worker's thread. Only for whom the activation told to.
@@ -216,6 +233,11 @@ impl Life {
         Step::Rest
     }
 
+    /// Whether it is not heard of because nobody has had time to look.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.is_woken.load(Ordering::SeqCst)
+    }
+
     fn is_back(&self, runtime: &Runtime) {
         if self.is_away.swap(false, Ordering::SeqCst) {
             runtime.is_back(self.number);
@@ -223,23 +245,24 @@ impl Life {
     }
 
     fn step(self: &Arc<Self>, body: &mut Body, runtime: &Arc<Runtime>) -> Step {
-        if let Phase::Over = body.phase {
-            return Step::Rest;
-        }
         if self.pulse.is_over() {
             return self.see_out(body, runtime);
+        }
+        if let Phase::Over = body.phase {
+            return Step::Rest;
         }
         if let Phase::Away(_) = body.phase {
             return self.go_on(body, runtime);
         }
+        // What it has proposed comes first, and may be its last word.
         let is_proposed = matches!(body.phase, Phase::Proposed(_));
-        // What it has proposed may be its last word.
-        if let Some(Kind::Away(agent)) = &mut body.agent
-            && !is_proposed
+        if !is_proposed
+            && let Some(Kind::Away(agent)) = &mut body.agent
             && let Poll::Ready(ended) = agent.has_ended(&mut TaskContext::from_waker(&self.waker()))
         {
             return match ended {
-                Ok(()) => self.end_as(body, AgentState::Done),
+                Ok(()) if body.intent.attempt == 0 => self.end_as(body, AgentState::Done),
+                Ok(()) => Step::Failed("it has ended, though what it proposed has lost".to_owned()),
                 Err(reason) => Step::Failed(reason),
             };
         }
@@ -248,6 +271,7 @@ impl Life {
             return self.end_as(body, AgentState::Stopped);
         }
         if is_made
+            && !is_proposed
             && self.cell.has_ballots()
             && let Some(ballot) = self.next_ballot(body, runtime)
         {
@@ -296,7 +320,7 @@ impl Life {
                 body.phase = Phase::Run;
                 Step::Again
             }
-            Phase::Over => Step::Rest,
+            Phase::Ending | Phase::Over => Step::Rest,
         }
     }
 
@@ -307,7 +331,11 @@ impl Life {
     /// Looks whether its agent is back.
     fn go_on(self: &Arc<Self>, body: &mut Body, runtime: &Arc<Runtime>) -> Step {
         let Phase::Away(going) = &mut body.phase else { return Step::Rest };
-        let waker = self.waker();
+        // Cleared before it is looked, so that nothing is missed.
+        if self.is_woken.swap(false, Ordering::SeqCst) {
+            self.pulse.beat();
+        }
+        let waker = Waker::from(Arc::new(Woken(Arc::clone(self))));
         let looked = guarded(|| Ok(going.as_mut().poll(&mut TaskContext::from_waker(&waker))));
         match looked {
             Ok(Poll::Pending) => Step::Rest,
@@ -329,8 +357,8 @@ impl Life {
     ) -> Step {
         self.pulse.beat();
         self.is_away.store(true, Ordering::SeqCst);
-        // How long a start may take is for whoever makes it to say.
-        if !matches!(body.phase, Phase::Start) {
+        // How long a start or an end may take is for whoever makes it to say.
+        if !matches!(body.phase, Phase::Start | Phase::Ending) {
             runtime.is_away(self);
         }
         body.phase = Phase::Away(Box::pin(async move {
@@ -349,7 +377,23 @@ impl Life {
         else {
             return Step::Ended(state);
         };
+        self.cell.is_ending();
+        body.phase = Phase::Ending;
         self.send_away(body, &runtime, agent.stop(), |(), _, _, _| Step::Ended(state))
+    }
+}
+
+/// Wakes a life because of what its agent waits for: that it has come is a sign of life, whenever somebody has time to look.
+struct Woken(Arc<Life>);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.is_woken.store(true, Ordering::SeqCst);
+        self.0.nudge();
     }
 }
 
@@ -366,14 +410,6 @@ impl Wake for Life {
 /// Wakes whoever of these still lives.
 pub(crate) fn nudge_all(lives: impl IntoIterator<Item = Weak<Life>>) {
     lives.into_iter().filter_map(|life| life.upgrade()).for_each(|life| life.nudge());
-}
-
-/// Drops an agent, which runs code of its own.
-fn drop_guarded<T>(left: T) {
-    drop(guarded(|| {
-        drop(left);
-        Ok(())
-    }));
 }
 
 #[cfg(test)]

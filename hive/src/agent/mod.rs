@@ -245,3 +245,11 @@ fn guarded<T>(run: impl FnOnce() -> Result<T, AgentError>) -> Result<T, String> 
         }
     }
 }
+
+/// Drops an agent, whose code that is.
+fn drop_guarded<T>(left: T) {
+    drop(guarded(|| {
+        drop(left);
+        Ok(())
+    }));
+}

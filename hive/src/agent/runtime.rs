@@ -87,7 +87,8 @@ struct Rounds {
 /// One thread that runs agents.
 struct Worker {
     thread: OnceLock<ThreadId>,
-    running: Mutex<Option<Arc<Life>>>,
+    /// Whose turn it is, and since when.
+    running: Mutex<Option<(Arc<Life>, Instant)>>,
     /// It hangs in an agent, and is not counted on any more.
     is_abandoned: AtomicBool,
 }
@@ -375,13 +376,18 @@ impl Runtime {
         let this = thread::current().id();
         let hang = lock(&self.hanging).clone();
         let is_awaited = |id: ThreadId| id != this && !hang.contains(&id);
-        let mut threads = std::mem::take(&mut *lock(&self.threads));
-        threads.retain(|thread| is_awaited(thread.thread().id()));
-        let all_ended = || threads.iter().all(JoinHandle::is_finished).then_some(());
+        let mut threads = Vec::new();
+        // Who was about to start a thread has done so.
+        let mut all_ended = || {
+            let mut new = std::mem::take(&mut *lock(&self.threads));
+            new.retain(|thread| is_awaited(thread.thread().id()));
+            threads.append(&mut new);
+            threads.iter().all(JoinHandle::is_finished).then_some(())
+        };
         // A thread tells before it is quite at its end, so that somebody has to look once more.
         let deadline = Instant::now() + END_WITHIN;
         while all_ended().is_none() && Instant::now() < deadline {
-            let _ = self.has_ended.wait_until_timeout(Duration::from_millis(1), all_ended);
+            let _ = self.has_ended.wait_until_timeout(Duration::from_millis(1), &mut all_ended);
         }
         for thread in threads.into_iter().filter(JoinHandle::is_finished) {
             drop(thread.join());
@@ -394,14 +400,16 @@ impl Runtime {
         for worker in workers {
             // As long as this is held, the worker does not go on to another.
             let running = lock(&worker.running);
-            let Some(life) = running.clone() else { continue };
-            let silent = now.saturating_duration_since(life.pulse.last_beat());
+            let Some((life, began)) = running.clone() else { continue };
+            let heard = life.pulse.last_beat().max(began);
+            let silent = now.saturating_duration_since(heard);
             if silent < life.cell.hang_after {
                 continue;
             }
             worker.is_abandoned.store(true, Ordering::SeqCst);
             lock(&self.hanging).extend(worker.thread.get());
             lock(&self.workers).retain(|other| !Arc::ptr_eq(other, &worker));
+            drop(running);
             // If there is no thread to be had, those that are left go on.
             let _ = self.add_worker();
             life.cell.hangs(&life, silent, self);
@@ -412,7 +420,7 @@ impl Runtime {
     /// Gives up on those that are elsewhere and have not been heard of for too long. What they wait for is dropped.
     fn look_for_those_away(&self, now: Instant) {
         let away: Vec<_> = lock(&self.away).values().filter_map(Weak::upgrade).collect();
-        for life in away {
+        for life in away.into_iter().filter(|life| !life.is_woken()) {
             let silent = now.saturating_duration_since(life.pulse.last_beat());
             if silent >= life.cell.hang_after {
                 life.cell.hangs(&life, silent, self);
@@ -441,7 +449,7 @@ impl Worker {
                 Job::Rounds => runtime.look_at_rounds(),
                 Job::Turn(life) => {
                     life.beat();
-                    *lock(&self.running) = Some(Arc::clone(&life));
+                    *lock(&self.running) = Some((Arc::clone(&life), Instant::now()));
                     let turn = || life.turn(runtime);
                     if catch_unwind(AssertUnwindSafe(turn)).is_err() {
                         life.cell.failed(&life, "an error of the hive itself", runtime);
@@ -450,5 +458,7 @@ impl Worker {
                 }
             }
         }
+        // It may have been given up, and has come back.
+        lock(&runtime.hanging).retain(|thread| *thread != thread::current().id());
     }
 }

@@ -160,7 +160,7 @@ impl Member {
         if self.intent.attempt == 0 {
             self.intent.born = snapshot.version();
         }
-        let mut view = View::new(snapshot.clone(), Context::of_wave(self.intent.random(seed)));
+        let mut view = View::new(snapshot.clone(), Context::of_wave(&self.intent, seed));
         let run = || guarded(|| Ok((self.agent.run(&mut view)?, self.agent.class())));
         let (next, class) = match observe::agent_run(&self.id, self.intent.attempt, 0, run) {
             Ok(ran) => ran,

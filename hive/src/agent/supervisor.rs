@@ -75,7 +75,7 @@ impl Group {
             lock(&self.restarts).entry(failed.place).or_default().after_failure(&self.rule, now);
         let strategy = self.rule.strategy;
         let mut affected = self.living();
-        affected.retain(|cell| strategy.affects(cell.place, failed.place));
+        affected.retain(|cell| strategy.affects(cell.place, failed.place) && cell.goes_on());
         let agent = failed.id.clone();
         let reason = reason.to_owned();
         match delay {

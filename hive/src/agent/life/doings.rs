@@ -156,7 +156,7 @@ impl Life {
     }
 
     fn context(&self, intent: &Intent) -> Context {
-        Context::of_life(Arc::clone(&self.pulse), intent.random(self.cell.seed))
+        Context::of_life(Arc::clone(&self.pulse), intent, self.cell.seed)
     }
 
     pub(super) fn run(self: &Arc<Self>, body: &mut Body, runtime: &Arc<Runtime>) -> Step {
@@ -185,9 +185,9 @@ impl Life {
                 let going = agent.run(view);
                 let going = observe::agent_going(&self.cell.id, attempt, self.number, going);
                 self.send_away(body, runtime, going, |(agent, view, ran), life, body, runtime| {
-                    let class = agent.class();
+                    // Its own code, too.
+                    let ran = guarded(|| Ok((ran?, agent.class())));
                     body.agent = Some(Kind::Away(agent));
-                    let ran = ran.map(|next| (next, class)).map_err(|error| error.to_string());
                     life.has_run(body, runtime, view, ran)
                 })
             }

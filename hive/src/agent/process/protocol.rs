@@ -1,20 +1,28 @@
 //! What the lines say. `docs/PROTOCOL.md` is for those who write programs; this is what it describes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::agent::{Next, View};
 use crate::consensus::{Tally, Vote};
+use crate::error::TOO_DEEP;
 use crate::json::{decode, encode};
 use crate::key::Key;
 use crate::op::Op;
 use crate::outcome::{Outcome, Winner};
 use crate::proposal::Precondition;
 use crate::requirement::Requirement;
-use crate::value::Value;
+use crate::value::{MAX_VALUE_DEPTH, Value};
 
 /// The version of the protocol of agents that are programs.
 pub const VERSION: u32 = 1;
+
+/// The most operations on one key in one line: each is merged with those before it.
+const ON_ONE_KEY: usize = 64;
+/// How deeply a line may be nested: a value as deeply as it may be, each level of it said to be a set, and what is around it.
+const DEPTH: usize = 2 * MAX_VALUE_DEPTH + 16;
 
 /// What a program says.
 #[derive(Debug, Deserialize)]
@@ -195,7 +203,14 @@ impl Propose {
         for (key, value) in self.set {
             write(view, key, |value| Ok(Op::Set(value)), value)?;
         }
+        let mut counts = BTreeMap::<String, usize>::new();
         for one in self.writes {
+            let count = counts.entry(one.key().to_owned()).or_default();
+            *count += 1;
+            if *count > ON_ONE_KEY {
+                let key = one.key();
+                return Err(format!("{key}: more than {ON_ONE_KEY} operations in one proposal"));
+            }
             one.write_to(view)?;
         }
         for condition in self.require {
@@ -217,6 +232,20 @@ fn write(
 }
 
 impl Write {
+    fn key(&self) -> &str {
+        match self {
+            Write::Set { key, .. }
+            | Write::Remove { key }
+            | Write::Add { key, .. }
+            | Write::Max { key, .. }
+            | Write::Min { key, .. }
+            | Write::Agree { key, .. }
+            | Write::Union { key, .. }
+            | Write::Intersect { key, .. }
+            | Write::Constrain { key, .. } => key,
+        }
+    }
+
     fn write_to(self, view: &mut View) -> Result<(), String> {
         let set = |key: &str, values: Vec<Json>| -> Result<Vec<Value>, String> {
             let values = values.into_iter().map(decode).collect::<Result<_, _>>();
@@ -285,6 +314,17 @@ impl Require {
     }
 }
 
+impl Wanted {
+    /// Whether all of it can be read.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let prefixes = self.under.iter().filter(|prefix| !prefix.is_empty());
+        self.keys
+            .iter()
+            .chain(prefixes)
+            .try_for_each(|key| Key::new(key).map(drop).map_err(|error| error.to_string()))
+    }
+}
+
 impl Pass {
     pub(super) fn next(&self) -> Next {
         self.next.into()
@@ -295,7 +335,13 @@ impl Reply {
     /// The answer; the outer error says that it is none.
     pub(super) fn read(self) -> Result<Result<Value, String>, String> {
         match (self.value, self.error) {
-            (Some(value), None) => Ok(Ok(decode(value).map_err(|error| error.to_string())?)),
+            (Some(value), None) => {
+                let value = decode(value).map_err(|error| error.to_string())?;
+                if !value.is_shallow() {
+                    return Err(TOO_DEEP.to_owned());
+                }
+                Ok(Ok(value))
+            }
             (None, Some(error)) => Ok(Err(error)),
             _ => Err("a reply says either `value` or `error`".to_owned()),
         }
@@ -323,6 +369,7 @@ pub(super) enum ToProgram<'a> {
     },
     Run {
         version: u64,
+        attempt: u32,
         random: u64,
         #[serde(flatten)]
         values: Values,
@@ -355,6 +402,9 @@ impl Values {
     pub(super) fn read(view: &mut View, wanted: &Wanted) -> Result<Values, String> {
         let mut values = Values::default();
         for key in &wanted.keys {
+            if values.keys.contains_key(key) {
+                continue;
+            }
             let value = match wanted.peek {
                 true => {
                     view.peek(key.as_str()).map(|entry| entry.map(|entry| encode(&entry.value)))
@@ -365,6 +415,9 @@ impl Values {
             values.keys.insert(key.clone(), value.unwrap_or_default());
         }
         for prefix in &wanted.under {
+            if values.under.contains_key(prefix) {
+                continue;
+            }
             let found: Map<_, _> = match wanted.peek {
                 true => {
                     let found = view.peek_under(prefix).map_err(|error| error.to_string())?;
@@ -454,10 +507,41 @@ impl ToProgram<'_> {
     }
 }
 
+/// How deeply JSON is nested, at most.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut most) = (0_usize, 0);
+    let (mut in_text, mut is_escaped) = (false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_text => is_escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => {
+                depth += 1;
+                most = most.max(depth);
+            }
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
+}
+
 impl FromProgram {
     /// What a line says; an error says why it is none of the protocol.
     pub(super) fn read(line: &[u8]) -> Result<FromProgram, String> {
-        serde_json::from_slice(line).map_err(|error| error.to_string())
+        if line.trim_ascii_start().first() != Some(&b'{') {
+            return Err("it is no object".to_owned());
+        }
+        if depth(line) > DEPTH {
+            return Err(format!("it is nested more than {DEPTH} levels deep"));
+        }
+        let mut reader = serde_json::Deserializer::from_slice(line);
+        // It was looked at above.
+        reader.disable_recursion_limit();
+        let read =
+            FromProgram::deserialize(&mut reader).and_then(|read| reader.end().map(|()| read));
+        read.map_err(|error| error.to_string())
     }
 
     /// Its type.
@@ -481,7 +565,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::agent::Context;
+    use crate::agent::{Context, Intent};
     use crate::state::State;
 
     const LINES: [&str; 9] = [
@@ -499,7 +583,8 @@ mod tests {
     fn view() -> View {
         let base = [("n", Value::from(3)), ("t", "x".into())];
         let base = base.map(|(key, value)| (Key::new(key).unwrap(), value));
-        View::new(State::base(base).into(), Context::of_wave(1))
+        let intent = Intent { id: "i".into(), attempt: 0, born: Default::default() };
+        View::new(State::base(base).into(), Context::of_wave(&intent, 1))
     }
 
     /// What the hive does with a line, all but sending the answer.
@@ -536,7 +621,7 @@ mod tests {
         };
         let mut view = view();
         propose.write_to(&mut view).unwrap();
-        let intent = crate::agent::Intent { id: "i".into(), attempt: 0, born: Default::default() };
+        let intent = Intent { id: "i".into(), attempt: 0, born: Default::default() };
         let (proposal, _) = view.finish("me".into(), &intent, Default::default());
         let said =
             proposal.unwrap().writes.iter().map(|(key, op)| Write::of(key, op)).collect::<Vec<_>>();

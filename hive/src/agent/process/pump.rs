@@ -26,10 +26,13 @@ pub(super) struct Limits {
     pub(super) stop_within: Duration,
 }
 
-/// So many lines wait to be looked at; then the program has to wait.
+/// So many lines wait to be looked at, or so many bytes of them; then the program has to wait.
 const LINES: usize = 64;
+const BYTES: usize = 1 << 20;
 /// So much may wait to be read by the program; then its own lines have to wait.
 const UNREAD: usize = 1 << 20;
+/// So often is read before it is looked whether there is a reason to end.
+const READS: usize = 16;
 /// How often a program is looked at of which the system does not tell when it ends.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a program that has closed its output may take to end.
@@ -44,8 +47,10 @@ pub(super) struct Pipes {
 struct Shared {
     /// What the program has written, in whole lines.
     lines: VecDeque<Vec<u8>>,
+    /// How many bytes that is.
+    bytes: usize,
     /// What it has not read yet.
-    unread: Vec<u8>,
+    unread: VecDeque<u8>,
     /// Why nothing more comes.
     ended: Option<String>,
     /// Who waits for a line.
@@ -62,6 +67,12 @@ enum End {
     Now,
 }
 
+impl Shared {
+    fn is_room(&self) -> bool {
+        self.lines.len() < LINES && self.bytes < BYTES
+    }
+}
+
 impl Pipes {
     /// Starts a program; `start` gives the pump a thread.
     pub(super) fn open(
@@ -75,7 +86,8 @@ impl Pipes {
         let mut child = command.process_group(0).spawn()?;
         let shared = Arc::new(Mutex::new(Shared {
             lines: VecDeque::new(),
-            unread: Vec::new(),
+            bytes: 0,
+            unread: VecDeque::new(),
             ended: None,
             waiting: None,
             answer_by: None,
@@ -90,6 +102,7 @@ impl Pipes {
             output,
             woken,
             partial: Vec::new(),
+            stop_by: None,
             limits,
             shared: Arc::clone(&shared),
         };
@@ -102,7 +115,7 @@ impl Pipes {
 
     /// Sends a line, which ends with a newline.
     pub(super) fn send(&self, line: &[u8]) {
-        lock(&self.shared).unread.extend_from_slice(line);
+        lock(&self.shared).unread.extend(line);
         self.wake_pump();
     }
 
@@ -110,8 +123,9 @@ impl Pipes {
     pub(super) fn poll_line(&self, context: &mut Context<'_>) -> Poll<Result<Vec<u8>, String>> {
         let mut shared = lock(&self.shared);
         let may_answer = shared.unread.len() <= UNREAD;
+        let was_full = !shared.is_room();
         if may_answer && let Some(line) = shared.lines.pop_front() {
-            let was_full = shared.lines.len() + 1 == LINES;
+            shared.bytes -= line.len();
             drop(shared);
             if was_full {
                 self.wake_pump();
@@ -133,6 +147,7 @@ impl Pipes {
         }
         // Nobody looks at what it still says.
         shared.lines.clear();
+        shared.bytes = 0;
         shared.waiting = Some(context.waker().clone());
         drop(shared);
         self.wake_pump();
@@ -175,6 +190,8 @@ pub(super) struct Pump {
     woken: UnixStream,
     /// The beginning of a line.
     partial: Vec<u8>,
+    /// Once it was told to stop: by when it must have ended, if ever.
+    stop_by: Option<Option<Instant>>,
     limits: Limits,
     shared: Arc<Mutex<Shared>>,
 }
@@ -211,16 +228,21 @@ impl Pump {
     pub(super) fn run(mut self) {
         let why = self.carry().unwrap_or_else(Why::Failed);
         if matches!(why, Why::OutputClosed) {
-            self.wait_for_exit(END);
+            let soon = Instant::now() + END;
+            self.wait_for_exit(self.stop_by.unwrap_or(Some(soon)));
         }
         let status = self.finish();
         let reason = match status {
             Ok(status) => format!("{why} ({status})"),
             Err(error) => format!("{why} ({error})"),
         };
+        self.tell_end(reason);
+    }
+
+    fn tell_end(&self, reason: String) {
         let waiting = {
             let mut shared = lock(&self.shared);
-            shared.ended = Some(reason);
+            shared.ended.get_or_insert(reason);
             shared.waiting.take()
         };
         if let Some(waiting) = waiting {
@@ -230,15 +252,15 @@ impl Pump {
 
     /// Carries lines until there is a reason not to.
     fn carry(&mut self) -> io::Result<Why> {
-        let mut stop_by = None;
         loop {
             let mut woken = None;
             let (wants_input, may_output, deadline) = {
                 let mut shared = lock(&self.shared);
                 match shared.end {
                     Some(End::Now) => return Ok(Why::Stopped),
-                    Some(End::Soon) if shared.unread.is_empty() => {
-                        stop_by.get_or_insert_with(|| Instant::now() + self.limits.stop_within);
+                    Some(End::Soon) if self.stop_by.is_none() => {
+                        // A time that no clock reaches is no limit.
+                        self.stop_by = Some(Instant::now().checked_add(self.limits.stop_within));
                     }
                     _ => {}
                 }
@@ -251,7 +273,8 @@ impl Pump {
                     self.input = None;
                 }
                 let answer_by = shared.answer_by.map(|(by, _)| by);
-                let is_room = shared.lines.len() < LINES;
+                let is_room = shared.is_room();
+                let stop_by = self.stop_by.flatten();
                 let deadline = stop_by.into_iter().chain(answer_by).min();
                 (!shared.unread.is_empty(), is_room, deadline)
             };
@@ -259,7 +282,7 @@ impl Pump {
                 waiting.wake();
             }
             let now = Instant::now();
-            if stop_by.is_some_and(|by| by <= now) {
+            if self.stop_by.flatten().is_some_and(|by| by <= now) {
                 return Ok(Why::Stopped);
             }
             if let Some((by, time)) = lock(&self.shared).answer_by
@@ -348,7 +371,7 @@ impl Pump {
         let Some(input) = &mut self.input else { return Ok(()) };
         let mut shared = lock(&self.shared);
         let before = shared.unread.len();
-        let written = match input.write(&shared.unread) {
+        let written = match input.write(shared.unread.as_slices().0) {
             Ok(written) => written,
             Err(error) if is_later(&error) => 0,
             // It reads no more: what it does otherwise counts all the same.
@@ -371,7 +394,7 @@ impl Pump {
     /// Reads what the program has written, until there is nothing more or too much.
     fn read(&mut self) -> io::Result<Option<Why>> {
         let mut bytes = [0; 16 * 1024];
-        loop {
+        for _ in 0..READS {
             let Some(output) = &mut self.output else { return Ok(Some(Why::OutputClosed)) };
             let read = match output.read(&mut bytes) {
                 Ok(0) => return Ok(Some(Why::OutputClosed)),
@@ -387,6 +410,7 @@ impl Pump {
                 return Ok(None);
             }
         }
+        Ok(None)
     }
 
     /// Takes bytes in; says whether there is room for more.
@@ -407,8 +431,13 @@ impl Pump {
         }
         let mut shared = lock(&self.shared);
         let waiting = if lines.is_empty() { None } else { shared.waiting.take() };
+        if !lines.is_empty() {
+            // It has said something in time, whenever somebody looks at it.
+            shared.answer_by = None;
+        }
+        shared.bytes += lines.iter().map(Vec::len).sum::<usize>();
         shared.lines.extend(lines);
-        let is_room = shared.lines.len() < LINES;
+        let is_room = shared.is_room();
         drop(shared);
         if let Some(waiting) = waiting {
             waiting.wake();
@@ -421,22 +450,20 @@ impl Pump {
         if !is_told && self.exit.is_some() {
             return false;
         }
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        let looked = waitid(WaitId::Pid(Pid::from_child(&self.child)), options);
+        let looked = waitid(WaitId::Pid(Pid::from_child(&self.child)), LOOKING);
         !matches!(looked, Ok(None))
     }
 
     /// Waits for the program to end by itself, unless somebody wants it ended.
-    fn wait_for_exit(&mut self, time: Duration) {
-        let deadline = Instant::now() + time;
+    fn wait_for_exit(&mut self, deadline: Option<Instant>) {
         self.output = None;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.map(|by| by.saturating_duration_since(Instant::now()));
             let is_unwanted = lock(&self.shared).end == Some(End::Now);
-            if left.is_zero() || is_unwanted || self.has_exited(true) {
+            if left == Some(Duration::ZERO) || is_unwanted || self.has_exited(true) {
                 return;
             }
-            if self.wait(false, false, true, Some(left)).is_err() || self.sleep_again().is_err() {
+            if self.wait(false, false, true, left).is_err() || self.sleep_again().is_err() {
                 return;
             }
         }
@@ -445,11 +472,26 @@ impl Pump {
     /// Ends the program, and all that it has started and left in its group.
     fn finish(&mut self) -> io::Result<ExitStatus> {
         (self.input, self.output) = (None, None);
-        // It is not waited for yet, so that the number is its own. An error says that nobody is left.
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
-        self.child.wait()
+        let pid = Pid::from_child(&self.child);
+        // If others wait for the children of this process, the number may be somebody else's by now.
+        if waitid(WaitId::Pid(pid), LOOKING).is_ok() {
+            // An error says that nobody is left.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+        // It may have left the group.
+        let _ = self.child.kill();
+        lock(&self.shared).end = None;
+        self.wait_for_exit(Some(Instant::now() + END));
+        match self.child.try_wait()? {
+            Some(status) => Ok(status),
+            None => Err(io::Error::other("it cannot be killed")),
+        }
     }
 }
+
+/// Looks at the end of a program, and leaves it to others to wait for it.
+const LOOKING: WaitIdOptions =
+    WaitIdOptions::EXITED.union(WaitIdOptions::NOWAIT).union(WaitIdOptions::NOHANG);
 
 impl Drop for Pump {
     fn drop(&mut self) {
@@ -457,6 +499,8 @@ impl Drop for Pump {
         if !matches!(self.child.try_wait(), Ok(Some(_))) {
             drop(self.finish());
         }
+        // Whatever has happened, nobody waits for ever.
+        self.tell_end("its program is lost".to_owned());
     }
 }
 

@@ -16,8 +16,12 @@ use crate::json::encode;
 use crate::outcome::Outcome;
 use crate::value::Value;
 
-/// So much of a line is shown when it cannot be read.
+/// So much of a line is shown when it cannot be read, and so much of a reason is kept.
 const SHOWN: usize = 80;
+const REASON: usize = 1000;
+/// So many lines, and so many bytes of them, are looked at before others have their turn.
+const LINES: u32 = 64;
+const BYTES: usize = 1 << 18;
 
 pub(super) struct Remote {
     pipes: Pipes,
@@ -27,6 +31,8 @@ pub(super) struct Remote {
     wants: Vec<Wants>,
     /// How many lines it has written.
     lines: u64,
+    /// What was looked at since others had their turn.
+    looked: (u32, usize),
     /// Why it cannot go on.
     broken: Option<String>,
 }
@@ -40,7 +46,8 @@ impl Remote {
     ) -> Result<Box<dyn Away>, AgentError> {
         pipes.answer_within(Some(within));
         let (class, wanted, wants) = Default::default();
-        let mut remote = Remote { pipes, class, wanted, wants, lines: 0, broken: None };
+        let mut remote =
+            Remote { pipes, class, wanted, wants, lines: 0, looked: (0, 0), broken: None };
         let hello = match remote.next_line().await? {
             FromProgram::Hello(hello) => hello,
             other => return Err(remote.unexpected(&other, "hello")),
@@ -58,6 +65,7 @@ impl Remote {
             })?;
         }
         remote.wanted = Wanted { keys, under, peek: false };
+        remote.wanted.check().map_err(AgentError::new)?;
         remote.wants = wants;
         remote.tell(&ToProgram::Welcome { protocol: VERSION, agent: id.as_str() });
         Ok(Box::new(remote))
@@ -76,8 +84,14 @@ impl Remote {
     }
 
     fn poll_line(&mut self, context: &mut TaskContext<'_>) -> Poll<Result<FromProgram, String>> {
+        if self.looked.0 >= LINES || self.looked.1 >= BYTES {
+            self.looked = (0, 0);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let line = ready!(self.pipes.poll_line(context))?;
         self.lines += 1;
+        self.looked = (self.looked.0 + 1, self.looked.1 + line.len());
         Poll::Ready(FromProgram::read(&line).map_err(|error| {
             let shown = String::from_utf8_lossy(&line[..line.len().min(SHOWN)]).into_owned();
             format!(
@@ -96,7 +110,8 @@ impl Remote {
         let values = Values::read(view, &self.wanted).map_err(AgentError::new)?;
         // As many bits as every language can read.
         let random = view.context().random() >> 11;
-        self.tell(&ToProgram::Run { version: view.version().0, random, values });
+        let (version, attempt) = (view.version().0, view.context().attempt());
+        self.tell(&ToProgram::Run { version, attempt, random, values });
         loop {
             let line = self.next_line().await?;
             view.context().heartbeat();
@@ -116,8 +131,16 @@ impl Remote {
                     }
                 },
                 FromProgram::Pass(pass) => return Ok(pass.next()),
-                FromProgram::Fail(fail) => return Err(AgentError::new(fail.reason)),
-                FromProgram::Bye(_) => return Ok(Next::Done),
+                FromProgram::Fail(fail) => {
+                    let reason: String = fail.reason.chars().take(REASON).collect();
+                    return Err(AgentError::new(reason));
+                }
+                FromProgram::Bye(_) if attempt == 0 => return Ok(Next::Done),
+                FromProgram::Bye(_) => {
+                    return Err(AgentError::new(
+                        "its program said bye, but what it proposed has lost",
+                    ));
+                }
                 other => return Err(self.unexpected(&other, "propose")),
             }
         }
