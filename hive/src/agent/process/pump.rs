@@ -102,6 +102,7 @@ impl Pipes {
             output,
             woken,
             partial: Vec::new(),
+            left: None,
             stop_by: None,
             limits,
             shared: Arc::clone(&shared),
@@ -190,6 +191,8 @@ pub(super) struct Pump {
     woken: UnixStream,
     /// The beginning of a line.
     partial: Vec<u8>,
+    /// Once it has ended: how much of what is in its pipe was there by then.
+    left: Option<u64>,
     /// Once it was told to stop: by when it must have ended, if ever.
     stop_by: Option<Option<Instant>>,
     limits: Limits,
@@ -291,8 +294,9 @@ impl Pump {
                 return Ok(Why::Silent(time));
             }
             let time = deadline.map(|by| by.saturating_duration_since(now));
-            // How it ended is of interest once all that it wrote was taken.
-            let ready = self.wait(wants_input, may_output, may_output, time)?;
+            // Its end is of interest once there is room for all that it wrote.
+            let wants_exit = may_output && self.left.is_none();
+            let ready = self.wait(wants_input, may_output, wants_exit, time)?;
             if ready.woken {
                 self.sleep_again()?;
             }
@@ -304,9 +308,13 @@ impl Pump {
             {
                 return Ok(why);
             }
-            if may_output && !ready.output && self.has_exited(ready.exited) {
-                // What it wrote last is in the pipe; what others that it has started still write is not waited for.
-                return Ok(self.read()?.unwrap_or(Why::Exited));
+            if may_output && self.left.is_none() && self.has_exited(ready.exited) {
+                // What others that it has started still write is not waited for.
+                let in_pipe = self.output.as_ref().map(rustix::io::ioctl_fionread);
+                self.left = in_pipe.transpose()?;
+            }
+            if self.left == Some(0) {
+                return Ok(Why::Exited);
             }
         }
     }
@@ -402,6 +410,7 @@ impl Pump {
                 Err(error) if is_later(&error) => return Ok(None),
                 Err(error) => return Err(error),
             };
+            self.left = self.left.map(|left| left.saturating_sub(read as u64));
             let is_room = match self.take(&bytes[..read]) {
                 Ok(is_room) => is_room,
                 Err(why) => return Ok(Some(why)),
