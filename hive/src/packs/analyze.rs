@@ -126,6 +126,16 @@ impl Analyzer {
     /// would make packs that only add to the same key exclude each other.
     fn try_wish(&self, view: &mut View, wish: &Wish) -> Result<bool, AgentError> {
         let mut ops = self.operations(view, wish)?;
+        // Of one operation alone it is seen when it is written.
+        if let [(key, op)] = &ops[..]
+            && !is_of_another_kind(view, key, op)?
+        {
+            match view.write(key.clone(), op.clone()) {
+                Ok(()) => return Ok(true),
+                Err(ViewError::Refused { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         if let Some(refused) = self.first_refused(view, &ops)? {
             match self.overrides(view, wish, refused)? {
                 Some(instead) => ops = instead,
@@ -163,10 +173,7 @@ impl Analyzer {
     ) -> Result<Option<&'o (Key, Op)>, AgentError> {
         for entry in ops {
             let (key, op) = entry;
-            let stored =
-                view.peek(key)?.map(|entry| (entry.operator, entry.writer.as_str() == BASE_AGENT));
-            let of_another_kind =
-                stored.is_some_and(|(operator, base)| !base && !continues(operator, op.operator()));
+            let of_another_kind = is_of_another_kind(view, key, op)?;
             let refused = match view.check(key, op) {
                 Ok(()) => false,
                 Err(ViewError::Refused { .. }) => true,
@@ -261,6 +268,12 @@ fn series_of(view: &mut View, name: &str) -> Result<Vec<Bucket>, AgentError> {
         .collect();
     series.sort();
     Ok(series)
+}
+
+/// Whether what a key holds was written by others with an operator that this one does not go on with.
+fn is_of_another_kind(view: &mut View, key: &Key, op: &Op) -> Result<bool, AgentError> {
+    let stored = view.peek(key)?.map(|it| (it.operator, it.writer.as_str() == BASE_AGENT));
+    Ok(stored.is_some_and(|(operator, base)| !base && !continues(operator, op.operator())))
 }
 
 /// A sum also keeps the bounds that other packs committed in earlier rounds.

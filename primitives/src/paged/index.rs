@@ -74,7 +74,16 @@ impl<K, S: BuildHasher> Keys<K, S> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let tag = self.tag(key);
+        self.find_tagged(self.tag(key), key)
+    }
+
+    /// The same for a key whose tag is known.
+    #[inline]
+    pub(super) fn find_tagged<Q>(&self, tag: u32, key: &Q) -> Option<usize>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
         let mut at = home(tag, self.groups.len());
         loop {
             let group = self.groups.get(at)?;

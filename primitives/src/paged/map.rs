@@ -38,6 +38,32 @@ pub struct PagedMap<K, V, S = foldhash::fast::RandomState> {
     held: usize,
     /// All entries with other keys.
     added: Tree<K, V>,
+    /// Most keys that are not among those.
+    not_added: Filter,
+}
+
+/// Tells of most keys that were never put into it that they were not (Bloom, *Space/time trade-offs in hash coding with allowable
+/// errors*, 1970). With as many keys as are added without a rebuild to a small map it errs for one in twenty.
+#[derive(Clone, Copy)]
+struct Filter([u64; 8]);
+
+impl Filter {
+    const NONE: Filter = Filter([0; 8]);
+
+    /// Where the two bits of a tag stand: a word and a mask for each.
+    #[inline]
+    fn bits(tag: u32) -> [(usize, u64); 2] {
+        [tag >> 23, tag >> 14].map(|bits| ((bits as usize >> 6) & 7, 1 << (bits & 63)))
+    }
+
+    fn add(&mut self, tag: u32) {
+        Self::bits(tag).into_iter().for_each(|(word, bit)| self.0[word] |= bit);
+    }
+
+    #[inline]
+    fn may_hold(&self, tag: u32) -> bool {
+        Self::bits(tag).into_iter().all(|(word, bit)| self.0[word] & bit != 0)
+    }
 }
 
 impl<K, V> PagedMap<K, V> {
@@ -51,7 +77,13 @@ impl<K, V, S> PagedMap<K, V, S> {
     /// An empty map that hashes with `hasher`, of whose hashes the upper 32 bits must tell keys apart.
     pub fn with_hasher(hasher: S) -> Self {
         let known = Arc::new(Known::none(hasher));
-        PagedMap { known, pages: Pages::none(), held: 0, added: Tree::none() }
+        PagedMap {
+            known,
+            pages: Pages::none(),
+            held: 0,
+            added: Tree::none(),
+            not_added: Filter::NONE,
+        }
     }
 
     /// How many keys hold a value. O(1).
@@ -131,10 +163,21 @@ impl<K, V, S: BuildHasher> PagedMap<K, V, S> {
         K: Borrow<Q>,
         Q: Ord + Hash + ?Sized,
     {
-        match self.known.find(key) {
+        let tag = self.known.tag(key);
+        match self.known.find_tagged(tag, key) {
             Some(id) => self.pages.get(id),
-            None => self.added.get(key).map(|(_, value)| value),
+            None => self.get_added(tag, key).map(|(_, value)| value),
         }
+    }
+
+    /// An entry whose key was not there at the last rebuild.
+    #[inline]
+    fn get_added<Q>(&self, tag: u32, key: &Q) -> Option<&(K, V)>
+    where
+        K: Borrow<Q>,
+        Q: Ord + ?Sized,
+    {
+        if self.not_added.may_hold(tag) { self.added.get(key) } else { None }
     }
 
     /// The values of many keys, in their order.
@@ -159,9 +202,10 @@ impl<K, V, S: BuildHasher> PagedMap<K, V, S> {
         K: Borrow<Q>,
         Q: Ord + Hash + ?Sized,
     {
-        match self.known.find(key) {
+        let tag = self.known.tag(key);
+        match self.known.find_tagged(tag, key) {
             Some(id) => self.pages.get(id).map(|value| (&self.known.sorted[id], value)),
-            None => self.added.get(key).map(|(key, value)| (key, value)),
+            None => self.get_added(tag, key).map(|(key, value)| (key, value)),
         }
     }
 
@@ -205,17 +249,18 @@ where
     /// versions share them. O(log n) for other keys, and a share of the next rebuild.
     #[inline]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        if let Some(id) = self.known.find(&key) {
+        let tag = self.known.tag(&key);
+        if let Some(id) = self.known.find_tagged(tag, &key) {
             let before = self.pages.place(id)?.replace(value);
             self.held += usize::from(before.is_none());
             return before;
         }
-        self.insert_added(key, value)
+        self.insert_added(tag, key, value)
     }
 
     /// The same for a key that was not there at the last rebuild; by itself, so that the usual case stays short.
     #[inline(never)]
-    fn insert_added(&mut self, key: K, value: V) -> Option<V> {
+    fn insert_added(&mut self, tag: u32, key: K, value: V) -> Option<V> {
         let mut place = self.added.place(&key);
         if place.found {
             return self.added.value(&place).map(|held| std::mem::replace(held, value));
@@ -224,6 +269,8 @@ where
             self.rebuild();
             place = self.added.place(&key);
         }
+        // First, so that a panic in a key's code leaves nothing that cannot be found.
+        self.not_added.add(tag);
         self.added.insert(place, key, value);
         None
     }
@@ -243,15 +290,16 @@ where
     /// ```
     #[inline]
     pub fn update(&mut self, key: &K, change: impl FnOnce(Option<&V>) -> Option<V>) -> bool {
-        let id = self.known.find(key);
+        let tag = self.known.tag(key);
+        let id = self.known.find_tagged(tag, key);
         let held = match id {
             Some(id) => self.pages.get(id),
-            None => self.added.get(key).map(|(_, value)| value),
+            None => self.get_added(tag, key).map(|(_, value)| value),
         };
         let Some(value) = change(held) else { return false };
         match id.and_then(|id| self.pages.place(id)) {
             Some(place) => self.held += usize::from(place.replace(value).is_none()),
-            None => drop(self.insert_added(key.clone(), value)),
+            None => drop(self.insert_added(tag, key.clone(), value)),
         }
         true
     }
@@ -372,6 +420,7 @@ where
             known: Arc::new(Known::of(self.known.hasher.clone(), keys, tags)),
             pages: Pages::of(values),
             added: Tree::none(),
+            not_added: Filter::NONE,
         }
     }
 }
@@ -422,6 +471,7 @@ impl<K, V, S> Clone for PagedMap<K, V, S> {
             pages: self.pages.clone(),
             held: self.held,
             added: self.added.clone(),
+            not_added: self.not_added,
         }
     }
 }
