@@ -1,6 +1,11 @@
 //! Agents that are programs: real ones, that do what they should, and real ones that do everything they should not.
 #![cfg(feature = "process")]
 
+#[path = "common/programs.rs"]
+mod programs;
+#[path = "common/waits.rs"]
+mod waits;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,32 +18,13 @@ use queenright::{
     SpawnError, Supervision, Supervisor, Value,
 };
 
-/// Far more than anything here takes: what waits so long has failed.
-const LONG: Duration = Duration::from_secs(30);
+use programs::{counts, is_alive, python, sh, wait_until_dead};
+use waits::{LONG, ended, quarantined, strict};
 
 fn hive() -> (Hive, Supervisor) {
     let hive = Hive::builder().build().unwrap();
-    let rule = Supervision { max_restarts: 0, ..Supervision::default() };
-    let supervisor = hive.supervisor(rule).unwrap();
+    let supervisor = hive.supervisor(strict()).unwrap();
     (hive, supervisor)
-}
-
-/// A program in shell.
-fn sh(script: &str) -> Program {
-    Program::new("sh").arg("-c").arg(script).quiet()
-}
-
-/// A program in Python, after its hello.
-fn python(script: &str) -> Program {
-    let before = "import json, sys, os, time, signal, subprocess\n\
-        def say(kind, **fields): print(json.dumps({'type': kind, **fields}), flush=True)\n\
-        def hear(): return json.loads(sys.stdin.readline())\n";
-    // Its lines begin as far to the right as the first.
-    let script = script.trim_start_matches('\n');
-    let margin = &script[..script.len() - script.trim_start().len()];
-    let lines = script.lines().map(|line| line.strip_prefix(margin).unwrap_or(line));
-    let script = lines.collect::<Vec<_>>().join("\n");
-    Program::new("python3").arg("-c").arg(format!("{before}{script}")).quiet()
 }
 
 fn spawn(supervisor: &Supervisor, program: Program) -> Result<AgentRef, SpawnError> {
@@ -52,18 +38,6 @@ fn failed(spawned: Result<AgentRef, SpawnError>) -> String {
     }
 }
 
-/// Why an agent that may not be started again is over.
-fn quarantined(agent: &AgentRef) -> String {
-    match agent.join_timeout(LONG) {
-        Some(AgentState::Quarantined(reason)) => reason,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn ended(agent: &AgentRef) -> AgentState {
-    agent.join_timeout(LONG).unwrap_or_else(|| panic!("it is {}", agent.state()))
-}
-
 fn wait_for(hive: &Hive, key: &str, value: impl Into<Value>) {
     let (value, deadline) = (value.into(), Instant::now() + LONG);
     while hive.snapshot().get(key) != Some(&value) {
@@ -74,31 +48,6 @@ fn wait_for(hive: &Hive, key: &str, value: impl Into<Value>) {
 
 fn int(hive: &Hive, key: &str) -> i64 {
     hive.snapshot().get(key).and_then(Value::as_int).unwrap()
-}
-
-/// Whether a process is there and has not ended.
-fn is_alive(pid: i64) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next());
-    state.is_some_and(|state| state != 'Z' && state != 'X')
-}
-
-fn wait_until_dead(pid: i64) {
-    let deadline = Instant::now() + LONG;
-    while is_alive(pid) {
-        assert!(Instant::now() < deadline, "{pid} still lives");
-        std::thread::yield_now();
-    }
-}
-
-/// Threads, children and open files of this process.
-fn counts() -> [usize; 3] {
-    let count = |path: &str| fs::read_dir(path).map_or(0, Iterator::count);
-    let tasks = fs::read_dir("/proc/self/task").unwrap();
-    let children =
-        tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("children")).ok());
-    let children = children.map(|list| list.split_whitespace().count()).sum();
-    [count("/proc/self/task"), children, count("/proc/self/fd")]
 }
 
 /// Those that count what this process has are not run beside each other.

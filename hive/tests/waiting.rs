@@ -1,57 +1,26 @@
 //! Agents that wait for other things than their hive, and agents that are asked for their votes.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+#[path = "common/waits.rs"]
+mod waits;
+
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Context as TaskContext, Poll, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use queenright::consensus::{OpenBallot, QuorumRule, Threshold, Vote};
 use queenright::{
-    Agent, AgentError, AgentRef, AgentState, AsyncAgent, Context, Hive, Next, Op, Outcome,
-    Proposal, Spawn, Supervision, Supervisor, Value, View,
+    Agent, AgentError, AgentState, AsyncAgent, Context, Hive, Next, Op, Outcome, Proposal, Spawn,
+    Supervision, Supervisor, Value, View,
 };
 
-/// Far more than anything here takes: what waits so long has failed.
-const LONG: Duration = Duration::from_secs(30);
+use waits::{Door, LONG, ended, strict};
 
 fn hive() -> (Hive, Supervisor) {
     let hive = Hive::builder().build().unwrap();
     let supervisor = hive.supervisor(Supervision::default()).unwrap();
     (hive, supervisor)
-}
-
-fn ended(agent: &AgentRef) -> AgentState {
-    agent.join_timeout(LONG).unwrap_or_else(|| panic!("it is {}", agent.state()))
-}
-
-/// A door that is opened once, and whoever waits before it.
-#[derive(Clone, Default)]
-struct Door(Arc<Mutex<(bool, Vec<Waker>)>>);
-
-impl Door {
-    fn open(&self) {
-        let mut door = self.0.lock().unwrap();
-        door.0 = true;
-        door.1.drain(..).for_each(Waker::wake);
-    }
-
-    fn waiting(&self) -> usize {
-        self.0.lock().unwrap().1.len()
-    }
-}
-
-impl Future for Door {
-    type Output = ();
-    fn poll(self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<()> {
-        let mut door = self.0.lock().unwrap();
-        if door.0 {
-            return Poll::Ready(());
-        }
-        door.1.push(context.waker().clone());
-        Poll::Pending
-    }
 }
 
 /// Waits before a door, then adds one.
@@ -150,8 +119,7 @@ fn a_run_that_waits_is_dropped_when_it_is_killed_or_hangs() {
         }
     }
     let (hive, _) = hive();
-    let rule = Supervision { max_restarts: 0, ..Supervision::default() };
-    let supervisor = hive.supervisor(rule).unwrap();
+    let supervisor = hive.supervisor(strict()).unwrap();
     for is_killed in [true, false] {
         let (sender, told) = mpsc::channel();
         let make = move || Ok(Tells(sender.clone(), Door::default()));
@@ -340,8 +308,7 @@ mod on_tokio {
     #[test]
     fn without_its_runtime_it_fails() {
         let (hive, _) = hive();
-        let rule = Supervision { max_restarts: 0, ..Supervision::default() };
-        let supervisor = hive.supervisor(rule).unwrap();
+        let supervisor = hive.supervisor(strict()).unwrap();
         let runtime = Runtime::new().unwrap();
         let handle: Handle = runtime.handle().clone();
         let make = || Ok(Adder(Door::default()));
