@@ -64,6 +64,13 @@ struct Body {
     asked: BTreeSet<Attempt>,
 }
 
+impl Body {
+    /// Whether its agent is, or may be, elsewhere.
+    fn is_away(&self) -> bool {
+        matches!(self.phase, Phase::Away(_)) || matches!(self.agent, Some(Kind::Away(_)))
+    }
+}
+
 enum Phase {
     /// It is to be made.
     Start,
@@ -146,7 +153,7 @@ impl Life {
         }
     }
 
-    /// Ends it, whatever it is doing. It runs the agent's own code, so that nothing may be locked.
+    /// Ends it, whatever it is doing. It may run the agent's own code, so that nothing may be locked.
     pub(crate) fn end(self: &Arc<Self>, runtime: &Runtime) {
         self.shut_out(runtime);
         // From here on no run of it begins.
@@ -158,9 +165,9 @@ impl Life {
         };
         match body {
             // Nobody has to have time for it first.
-            Some(mut body) => drop(self.see_out(&mut body, runtime)),
+            Some(mut body) if body.is_away() => drop(self.see_out(&mut body, runtime)),
             // Whoever has its turn sees to it, unless it hangs.
-            None => self.nudge(),
+            _ => self.nudge(),
         }
     }
 
