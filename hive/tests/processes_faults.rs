@@ -201,7 +201,8 @@ fn one_that_closes_its_output_has_all_of_its_time_to_stop() {
     let (_hive, supervisor) = hive_with(2, strict());
     let gate = Gate::new();
     let program = python(
-        "say('hello', protocol=1); hear(); hear(); say('pass'); hear(); os.close(1); time.sleep(1.3)\n\
+        "say('hello', protocol=1); hear(); hear(); say('pass'); hear()\n\
+         os.close(1); time.sleep(1.2)\n\
          open(sys.argv[1] + '/end', 'w')",
     );
     let agent = spawn(&supervisor, program.arg(gate.path()).stop_within(LONG));

@@ -338,9 +338,11 @@ impl Life {
     /// Looks whether its agent is back.
     fn go_on(self: &Arc<Self>, body: &mut Body, runtime: &Arc<Runtime>) -> Step {
         let Phase::Away(going) = &mut body.phase else { return Step::Rest };
-        // Cleared before it is looked, so that nothing is missed.
-        if self.is_woken.swap(false, Ordering::SeqCst) {
+        if self.is_woken() {
+            // First, as the keeper may look at any time.
             self.pulse.beat();
+            // Cleared before it is looked, so that nothing is missed.
+            self.is_woken.store(false, Ordering::SeqCst);
         }
         let waker = Waker::from(Arc::new(Woken(Arc::clone(self))));
         let looked = guarded(|| Ok(going.as_mut().poll(&mut TaskContext::from_waker(&waker))));

@@ -162,9 +162,13 @@ impl Pipes {
         self.wake_pump();
     }
 
-    /// Ends the program once it has read what it was told, and had some time.
-    pub(super) fn end_soon(&self) {
-        lock(&self.shared).end.get_or_insert(End::Soon);
+    /// Sends a last line, and ends the program once it has had some time. At once, as it may act upon the line before anything else is done.
+    pub(super) fn end_soon(&self, line: &[u8]) {
+        {
+            let mut shared = lock(&self.shared);
+            shared.unread.extend(line);
+            shared.end.get_or_insert(End::Soon);
+        }
         self.wake_pump();
     }
 

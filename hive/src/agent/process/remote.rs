@@ -227,8 +227,7 @@ impl Away for Remote {
     }
 
     fn stop(self: Box<Self>) -> Going<()> {
-        self.tell(&ToProgram::Stop);
-        self.pipes.end_soon();
+        self.pipes.end_soon(&ToProgram::Stop.line());
         Box::pin(async move { poll_fn(|context| self.pipes.poll_end(context)).await })
     }
 
