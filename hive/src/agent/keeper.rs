@@ -11,7 +11,7 @@ use super::life::{Life, nudge_all};
 use super::runtime::Runtime;
 
 /// The keeper looks for agents that hang four times in the shortest time after which one does, and this often at least.
-const LOOK: Duration = Duration::from_secs(1);
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 
 /// What the keeper is told.
 pub(super) enum Note {

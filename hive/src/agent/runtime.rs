@@ -14,7 +14,7 @@ use queenright_primitives::notify::Event;
 use queenright_primitives::snapshot::SnapshotCell;
 
 use super::cell::Cell;
-use super::keeper::{Keeper, Note};
+use super::keeper::{Keeper, LOOK, Note};
 use super::life::{Life, nudge_all};
 use super::state::AgentState;
 use super::view::Looked;
@@ -67,6 +67,8 @@ pub(crate) struct Runtime {
     is_ending: AtomicBool,
     /// Threads that hang in an agent.
     hanging: Mutex<Vec<ThreadId>>,
+    /// After how many nanoseconds without a sign of life an agent hangs, at the least.
+    shortest: AtomicU64,
     /// Lives whose agents do something elsewhere, by number.
     away: Mutex<HashMap<u64, Weak<Life>, RandomState>>,
 }
@@ -111,6 +113,8 @@ impl Runtime {
             is_stopping: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
             hanging: Mutex::default(),
+            // The keeper looks often enough for this without being told.
+            shortest: AtomicU64::new(4 * LOOK.as_nanos() as u64),
             away: Mutex::default(),
         });
         for _ in 0..workers.max(1) {
@@ -198,7 +202,11 @@ impl Runtime {
 
     /// Has somebody look whether an agent has not been heard of for so long.
     pub(crate) fn look_after(&self, hang_after: Duration) {
-        let _ = self.notes.send(Note::HangAfter(hang_after));
+        let time = u64::try_from(hang_after.as_nanos()).unwrap_or(u64::MAX);
+        // Relaxed: it orders nothing. The keeper is woken only if it has to look more often than before.
+        if self.shortest.fetch_min(time, Ordering::Relaxed) > time {
+            let _ = self.notes.send(Note::HangAfter(hang_after));
+        }
     }
 
     /// Starts those again that have not fallen once more by then, or were ended.
