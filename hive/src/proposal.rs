@@ -76,6 +76,14 @@ impl fmt::Display for Precondition {
     }
 }
 
+/// Whether what is read would see a change of a key.
+pub(crate) fn sees(read: &Read<Key>, key: &Key) -> bool {
+    match read {
+        Read::Key(read) => read == key,
+        Read::Under(prefix) => key.is_under(prefix.as_str()),
+    }
+}
+
 /// What a proposal shows that was made by the holder of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claimed {

@@ -15,7 +15,7 @@ use crate::key::{IntoKey, Key, KeyError};
 use crate::lock::lock;
 use crate::log::{MemoryLog, Record};
 use crate::op::Operator;
-use crate::proposal::Read;
+use crate::proposal::{Read, sees};
 use crate::state::{Snapshot, State};
 use crate::value::Value;
 
@@ -294,10 +294,7 @@ impl Cursor {
     }
 
     fn passes(&self, key: &Key) -> bool {
-        self.looked_for().iter().any(|read| match read {
-            Read::Key(wanted) => wanted == key,
-            Read::Under(prefix) => key.is_under(prefix.as_str()),
-        })
+        self.looked_for().iter().any(|read| sees(read, key))
     }
 
     /// Whether what it looks for was changed up to `now`, and be it back again.

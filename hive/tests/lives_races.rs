@@ -66,6 +66,24 @@ fn fails_once(supervisor: &Supervisor) {
     assert_eq!(other.unwrap().join(), AgentState::Done);
 }
 
+/// An agent in a run that does not end before what comes with it is dropped.
+fn one_that_hangs(supervisor: &Supervisor, spawn: Spawn) -> (AgentRef, mpsc::Sender<()>) {
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
+    let (begin, begun) = mpsc::channel();
+    let make = move || {
+        let (gate, begin) = (Arc::clone(&gate), begin.clone());
+        Ok(agent("x", move |_: &mut View| {
+            let _ = begin.send(());
+            let _ = gate.lock().unwrap().recv();
+            Ok(Next::Watch)
+        }))
+    };
+    let agent = supervisor.spawn("x", spawn, make).unwrap();
+    begun.recv().unwrap();
+    (agent, release)
+}
+
 #[test]
 fn a_restart_that_was_meant_for_another_time_disturbs_nobody() {
     let hive = Hive::builder().build().unwrap();
@@ -113,20 +131,8 @@ fn two_who_fail_at_once_are_started_again_once() {
 fn one_that_hangs_though_it_was_killed_disturbs_nobody_of_its_name() {
     let hive = Hive::builder().threads(2.try_into().unwrap()).build().unwrap();
     let supervisor = strict(&hive);
-    let (release, gate) = mpsc::channel::<()>();
-    let gate = Arc::new(Mutex::new(gate));
-    let (begin, begun) = mpsc::channel();
-    let make = move || {
-        let (gate, begin) = (Arc::clone(&gate), begin.clone());
-        Ok(agent("x", move |_: &mut View| {
-            let _ = begin.send(());
-            let _ = gate.lock().unwrap().recv();
-            Ok(Next::Watch)
-        }))
-    };
     let spawn = Spawn::default().hang_after(Duration::from_millis(50));
-    let old = supervisor.spawn("x", spawn.clone(), make).unwrap();
-    begun.recv().unwrap();
+    let (old, release) = one_that_hangs(&supervisor, spawn.clone());
     old.kill();
     let new = supervisor.spawn("x", Spawn::default(), goer).unwrap();
     // One that hangs later, and is found to: by then the first was looked at.
@@ -223,19 +229,7 @@ fn who_spawns_while_the_hive_goes_down_is_left_with_nobody_alive() {
 #[test]
 fn a_hive_that_is_dropped_does_not_wait_for_ever_for_one_that_hangs() {
     let hive = Hive::builder().build().unwrap();
-    let (release, gate) = mpsc::channel::<()>();
-    let gate = Arc::new(Mutex::new(gate));
-    let (begin, begun) = mpsc::channel();
-    let make = move || {
-        let (gate, begin) = (Arc::clone(&gate), begin.clone());
-        Ok(agent("x", move |_: &mut View| {
-            let _ = begin.send(());
-            let _ = gate.lock().unwrap().recv();
-            Ok(Next::Watch)
-        }))
-    };
-    let stuck = strict(&hive).spawn("x", Spawn::default(), make).unwrap();
-    begun.recv().unwrap();
+    let (stuck, release) = one_that_hangs(&strict(&hive), Spawn::default());
     drop(hive);
     assert_eq!(stuck.state(), AgentState::Killed);
     drop(release);

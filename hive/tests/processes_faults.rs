@@ -7,7 +7,6 @@ mod programs;
 mod waits;
 
 use std::fs;
-use std::num::NonZeroUsize;
 use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,15 +17,9 @@ use queenright::{
     Program, Spawn, SpawnError, Strategy, Supervision, Supervisor, Value, View, agent,
 };
 use waits::{
-    Busy, Door, LONG, ended, hold_queen, ms, number, put_to_vote, quarantined, strict, voted_on,
-    wait_until,
+    Busy, Door, LONG, ended, hive_with, hold_queen, ms, number, put_to_vote, quarantined, strict,
+    voted_on, wait_until,
 };
-
-fn hive_with(workers: usize, rule: Supervision) -> (Hive, Supervisor) {
-    let hive = Hive::builder().threads(NonZeroUsize::new(workers).unwrap()).build().unwrap();
-    let supervisor = hive.supervisor(rule).unwrap();
-    (hive, supervisor)
-}
 
 fn one_for_all() -> Supervision {
     Supervision { strategy: Strategy::OneForAll, ..Supervision::default() }

@@ -4,25 +4,18 @@
 mod waits;
 
 use std::future::poll_fn;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
 
 use queenright::consensus::{OpenBallot, Vote};
 use queenright::{
-    Agent, AgentError, AgentRef, AgentState, AsyncAgent, Class, Context, Hive, Next, Op, Outcome,
-    Spawn, Supervision, Supervisor, Value, View,
+    Agent, AgentError, AgentRef, AgentState, AsyncAgent, Class, Context, Next, Op, Outcome, Spawn,
+    Supervision, Supervisor, Value, View,
 };
 use waits::{
-    Busy, Door, LONG, ended, hold_queen, ms, number, put_to_vote, quarantined, strict, voted_on,
-    wait_until,
+    Busy, Door, LONG, ended, hive_with, hold_queen, ms, number, put_to_vote, quarantined, strict,
+    voted_on, wait_until,
 };
-
-fn hive_with(workers: usize, rule: Supervision) -> (Hive, Supervisor) {
-    let hive = Hive::builder().threads(NonZeroUsize::new(workers).unwrap()).build().unwrap();
-    let supervisor = hive.supervisor(rule).unwrap();
-    (hive, supervisor)
-}
 
 /// What an agent was asked, in order.
 type Log = Arc<Mutex<Vec<&'static str>>>;

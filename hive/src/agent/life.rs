@@ -294,7 +294,6 @@ impl Life {
         match &mut body.phase {
             Phase::Start => self.start(body),
             Phase::Run => self.run(body, runtime),
-            Phase::Away(_) => self.go_on(body, runtime),
             Phase::Proposed(proposed) => {
                 let waker = self.waker();
                 let ticket = Pin::new(&mut proposed.ticket);
@@ -327,7 +326,8 @@ impl Life {
                 body.phase = Phase::Run;
                 Step::Again
             }
-            Phase::Ending | Phase::Over => Step::Rest,
+            // Those away were seen to above.
+            Phase::Away(_) | Phase::Ending | Phase::Over => Step::Rest,
         }
     }
 

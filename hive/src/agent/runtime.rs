@@ -27,7 +27,7 @@ use crate::id::AgentId;
 use crate::lock::lock;
 use crate::log::{MemoryLog, Record};
 use crate::observe;
-use crate::proposal::{Proposal, Read};
+use crate::proposal::{Proposal, sees};
 use crate::state::{Snapshot, State};
 use crate::ticket::Ticket;
 
@@ -315,12 +315,7 @@ impl Runtime {
         let Some(record) = lock(&self.links.log).record(version) else { return true };
         let others = record.accepted().filter(|proposal| proposal.agent != *agent);
         let mut written = others.flat_map(|proposal| &proposal.writes).map(|(key, _)| key);
-        written.any(|key| {
-            looked.iter().any(|read| match read {
-                Read::Key(read) => read == key,
-                Read::Under(prefix) => key.is_under(prefix.as_str()),
-            })
-        })
+        written.any(|key| looked.iter().any(|read| sees(read, key)))
     }
 
     /// Takes a name; says whether it was free.

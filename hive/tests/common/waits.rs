@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use queenright::consensus::{CastVote, QuorumRule, Threshold, Vote};
 use queenright::{
     Agent, AgentError, AgentRef, AgentState, Context, Hive, Next, Op, Proposal, Spawn, Supervision,
-    Ticket, Value, View,
+    Supervisor, Ticket, Value, View,
 };
 
 /// Far more than anything here takes: what waits so long has failed.
@@ -173,4 +174,11 @@ impl Busy {
     pub(crate) fn end(&self) {
         self.go_on.send(()).unwrap();
     }
+}
+
+/// With so many threads for agents.
+pub(crate) fn hive_with(workers: usize, rule: Supervision) -> (Hive, Supervisor) {
+    let hive = Hive::builder().threads(NonZeroUsize::new(workers).unwrap()).build().unwrap();
+    let supervisor = hive.supervisor(rule).unwrap();
+    (hive, supervisor)
 }

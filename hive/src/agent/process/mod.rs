@@ -1,11 +1,11 @@
 //! Agents that are programs of their own, in any language: they speak JSON lines, as `docs/PROTOCOL.md` says.
 //!
-//! `pump` carries lines between the hive and one program, on a thread of its own, and ends the program; `protocol` is what the lines
-//! say; `remote` is the agent that the hive sees.
+//! `pump` carries lines between the hive and one program, on a thread of its own, and ends the program; `protocol` is what programs say and `told` what they are told; `remote` is the agent that the hive sees.
 
 mod protocol;
 mod pump;
 mod remote;
+mod told;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;

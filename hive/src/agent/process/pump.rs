@@ -155,10 +155,9 @@ impl Pipes {
         Poll::Pending
     }
 
-    /// Ends the program if it has not said anything for so long; `None`: not any more.
-    pub(super) fn answer_within(&self, time: Option<Duration>) {
-        let by = time.and_then(|time| Some((Instant::now().checked_add(time)?, time)));
-        lock(&self.shared).answer_by = by;
+    /// Ends the program if it does not say anything for so long.
+    pub(super) fn answer_within(&self, time: Duration) {
+        lock(&self.shared).answer_by = Instant::now().checked_add(time).map(|by| (by, time));
         self.wake_pump();
     }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use queenright_primitives::schedule::Class;
 
-use super::protocol::{Asked, FromProgram, Hello, ToProgram, Told, VERSION, Values, Wanted, Wants};
+use super::protocol::{FromProgram, Hello, VERSION, Wanted, Wants};
 use super::pump::Pipes;
+use super::told::{Asked, ToProgram, Told, Values};
 use crate::agent::away::{Answered, Away, Going, Ran, Voted};
 use crate::agent::{AgentError, Context, Next, View};
 use crate::consensus::{OpenBallot, Vote};
@@ -44,7 +45,7 @@ impl Remote {
         id: AgentId,
         within: Duration,
     ) -> Result<Box<dyn Away>, AgentError> {
-        pipes.answer_within(Some(within));
+        pipes.answer_within(within);
         let (class, wanted, wants) = Default::default();
         let mut remote =
             Remote { pipes, class, wanted, wants, lines: 0, looked: (0, 0), broken: None };
@@ -52,7 +53,6 @@ impl Remote {
             FromProgram::Hello(hello) => hello,
             other => return Err(remote.unexpected(&other, "hello")),
         };
-        remote.pipes.answer_within(None);
         let Hello { protocol, class, keys, under, wants } = hello;
         if protocol != VERSION {
             return Err(AgentError::new(format!(
