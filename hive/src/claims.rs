@@ -35,6 +35,7 @@ use crate::proposal::{Claimed, Proposal};
 pub struct Claims {
     /// Made when it is first needed.
     table: OnceLock<ClaimTable<Key>>,
+    term: u64,
     capacity: usize,
     lease: u64,
     clock: Clock,
@@ -148,15 +149,18 @@ pub struct Fenced {
 }
 
 impl Claims {
-    pub(crate) fn new(capacity: usize, lease: u64, clock: Clock) -> Self {
+    /// In a term of a log, tokens and lives are higher than in all terms before.
+    pub(crate) fn new(capacity: usize, lease: u64, term: u64, clock: Clock) -> Self {
+        let lives = Lives { next: term << 32, ..Lives::default() };
         Claims {
             table: OnceLock::new(),
+            term,
             capacity: capacity.max(1),
             lease,
             clock,
             rounds: Turns::new(),
             owners: Mutex::default(),
-            lives: Mutex::default(),
+            lives: Mutex::new(lives),
         }
     }
 
@@ -292,7 +296,7 @@ impl Claims {
     }
 
     fn table(&self) -> &ClaimTable<Key> {
-        let table = || ClaimTable::with_capacity(self.capacity, self.lease, Incarnation(0));
+        let table = || ClaimTable::with_capacity(self.capacity, self.lease, Incarnation(self.term));
         self.table.get_or_init(table)
     }
 

@@ -8,6 +8,7 @@ use crate::consensus::{BatchWindow, RoundPolicy, WhenFull};
 use crate::error::HiveError;
 use crate::hive::Hive;
 use crate::key::Key;
+use crate::log::CommitLog;
 use crate::value::Value;
 
 /// Describes a [`Hive`]; made by [`Hive::builder`].
@@ -28,6 +29,7 @@ pub struct HiveBuilder {
     pub(crate) keep_rounds: usize,
     pub(crate) policy: RoundPolicy,
     pub(crate) clock: Option<Arc<dyn Fn() -> u64 + Send + Sync>>,
+    pub(crate) log: Option<Box<dyn CommitLog>>,
 }
 
 impl Default for HiveBuilder {
@@ -48,6 +50,7 @@ impl Default for HiveBuilder {
             keep_rounds: 1024,
             policy: RoundPolicy::default(),
             clock: None,
+            log: None,
         }
     }
 }
@@ -71,7 +74,7 @@ impl HiveBuilder {
         self
     }
 
-    /// The entries of version 0. Of two for one key, the later counts.
+    /// The entries of version 0. Of two for one key, the later counts. A [log](Self::log) that is not empty has its own.
     pub fn base(mut self, entries: impl IntoIterator<Item = (Key, Value)>) -> Self {
         self.base = entries.into_iter().collect();
         self
@@ -138,17 +141,32 @@ impl HiveBuilder {
     }
 
     /// The clock that deadlines are compared with: any number that never falls. Default: milliseconds since
-    /// the hive was built. Nobody waits for another clock: what it decides, such as the end of a ballot, is seen at the next proposal or
+    /// the hive was built, or since the last round in its log. Nobody waits for another clock: what it decides, such as the end of a ballot, is seen at the next proposal or
     /// [`drain`](Hive::drain).
     pub fn clock(mut self, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
+    /// Where its records go: a hive that is built on a log goes on where that ends, with its state, the answers it gave and the ballots that are
+    /// open. A version can be read, and a proposal is answered, only once its record is as durable as the log says. Default: none, so that everything ends
+    /// with the process.
+    ///
+    /// If the log fails, nothing is committed any more, and [`Hive::log_failure`] says why; what was under way is answered as
+    /// [`CommitUnknown`](crate::Outcome::CommitUnknown). The last state stays readable. Whoever opens the log anew finds what is in it,
+    /// and who sends such a proposal once more is told what became of it.
+    ///
+    /// Claims, and what [`Hive::fence`] has ended, are not in the log: after a restart nobody holds anything, and no token from before is ever
+    /// current again.
+    pub fn log(mut self, log: impl CommitLog + 'static) -> Self {
+        self.log = Some(Box::new(log));
+        self
+    }
+
     /// Starts the hive: its queen gets a thread.
     ///
     /// # Errors
-    /// [`HiveError::Start`] when the system refuses a thread.
+    /// [`HiveError::Start`] when the system refuses a thread; [`HiveError::Log`] when the log cannot be read.
     pub fn build(self) -> Result<Hive, HiveError> {
         Hive::start(self)
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::agent::AgentError;
 use crate::id::AgentId;
 use crate::key::Key;
+use crate::log::LogError;
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;
 
@@ -22,6 +23,8 @@ pub enum HiveError {
     Closed,
     /// A value of the base state is nested deeper than [`MAX_VALUE_DEPTH`](crate::MAX_VALUE_DEPTH).
     TooDeep(Key),
+    /// Its log cannot be read.
+    Log(LogError),
 }
 
 impl fmt::Display for HiveError {
@@ -37,11 +40,18 @@ impl fmt::Display for HiveError {
             ),
             HiveError::TooDeep(key) => write!(f, "{key}: {TOO_DEEP}"),
             HiveError::Closed => f.write_str("the queen has stopped, so nothing can be committed"),
+            HiveError::Log(error) => error.fmt(f),
         }
     }
 }
 
 impl std::error::Error for HiveError {}
+
+impl From<LogError> for HiveError {
+    fn from(error: LogError) -> Self {
+        HiveError::Log(error)
+    }
+}
 
 /// A proposal that was not taken, given back.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,12 +18,13 @@ use crate::agent::{
 use crate::claims::{Claims, Fenced};
 use crate::config::HiveBuilder;
 use crate::consensus::{
-    Ballots, CastVote, Core, Intake, News, OpenBallot, Queen, Stop, Submission, Tally, VoteError,
+    Ballots, CastVote, Core, Failure, Images, Intake, News, OpenBallot, Publisher, Queen, Restored,
+    Scribe, Stop, Submission, Tally, VoteError, Way,
 };
 use crate::error::{HiveError, ProposeError, TransactError};
-use crate::id::{AgentId, OWN};
+use crate::id::{AgentId, Own, own_id};
 use crate::lock::lock;
-use crate::log::{MemoryLog, Record};
+use crate::log::{LogError, Recent, Record};
 use crate::metrics::{Counters, Metrics};
 use crate::observe;
 use crate::outcome::Outcome;
@@ -53,7 +54,7 @@ pub(crate) const TRANSACT_AGENT: &str = "transact";
 pub struct Hive {
     name: String,
     cell: Arc<SnapshotCell<State>>,
-    log: Arc<Mutex<MemoryLog>>,
+    recent: Arc<Mutex<Recent>>,
     intake: Arc<Intake>,
     news: Arc<News>,
     claims: Arc<Claims>,
@@ -64,6 +65,9 @@ pub struct Hive {
     /// The names of all agents that are not over.
     names: Arc<Mutex<HashSet<AgentId>>>,
     seed: u64,
+    /// That of its log; 0 without one.
+    term: u64,
+    failure: Failure,
     counters: Arc<Counters>,
     stop: Arc<Stop>,
     roster: Mutex<Roster>,
@@ -94,46 +98,72 @@ impl Hive {
         if let Some((key, _)) = config.base.iter().find(|(_, value)| !value.is_shallow()) {
             return Err(HiveError::TooDeep(key.clone()));
         }
-        let cell = Arc::new(SnapshotCell::new(State::base(config.base)));
-        let log = Arc::new(Mutex::new(MemoryLog::keeping(config.keep_rounds)));
+        let mut recent = Recent::keeping(config.keep_rounds);
+        let base = || State::base(config.base);
+        let Restored { state, head, memory } = match &config.log {
+            None => Restored::at_base(base()),
+            Some(log) => Restored::from_log(&*log.archive(), log.last(), base, &mut recent)?,
+        };
+        // No token, life or id of the hive's own ever comes again, not after a restart either.
+        let term = config.log.as_ref().map_or(0, |log| log.term());
+        let cell = Arc::new(SnapshotCell::starting_at(state.version(), state.clone()));
+        let recent = Arc::new(Mutex::new(recent));
         let intake = Arc::new(Intake::bounded(config.queue, config.when_full));
         observe::describe();
         let news = Arc::<News>::default();
-        let started = Instant::now();
+        let (started, before) = (Instant::now(), memory.now);
         let is_real_time = config.clock.is_none();
-        let ballots = Arc::<Mutex<Ballots>>::default();
         let agents = Arc::<OnceLock<Arc<Runtime>>>::default();
         let seed = config.seed;
         let clock = config.clock.unwrap_or_else(|| {
-            Arc::new(move || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX))
+            let now = move || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            Arc::new(move || now().saturating_add(before))
         });
-        let claims = Arc::new(Claims::new(config.claims, config.lease, Arc::clone(&clock)));
+        let claims = Claims::new(config.claims, config.lease, term, Arc::clone(&clock));
+        let claims = Arc::new(claims);
         let (counters, stop) = (Arc::<Counters>::default(), Arc::<Stop>::default());
-        let core = Core {
+        let publisher = Publisher {
             cell: Arc::clone(&cell),
-            log: Arc::clone(&log),
+            recent: Arc::clone(&recent),
+            agents: Arc::clone(&agents),
+            news: Arc::clone(&news),
+            counters: Arc::clone(&counters),
+        };
+        let failure = Failure::default();
+        let way = match config.log {
+            None => Way::Here(publisher),
+            Some(log) => {
+                let images = Images::start(log.archive(), memory.clone(), state.version())?;
+                let (intake, failure) = (Arc::clone(&intake), Arc::clone(&failure));
+                Scribe { log, publisher, intake, failure, images }.start()?
+            }
+        };
+        let ballots = Arc::new(Mutex::new(memory.ballots));
+        let core = Core {
+            state,
+            head,
             policy: config.policy,
             seed: config.seed,
             clock,
             claims: Arc::clone(&claims),
             counters: Arc::clone(&counters),
-            intents: Default::default(),
+            intents: memory.intents,
             is_real_time,
             ballots: Arc::clone(&ballots),
-            agents: Arc::clone(&agents),
-            news: Arc::clone(&news),
         };
         let width = (config.window, config.max_batch);
         let stops = Arc::clone(&stop);
-        let queen = Queen::new(core, Arc::clone(&intake), width, config.ballots, stops);
+        let way = (way, Arc::clone(&failure));
+        let queen = Queen::new(core, way, Arc::clone(&intake), width, config.ballots, stops);
+        let told = Arc::clone(&news);
         let queen = std::thread::Builder::new()
             .name("queenright-queen".to_owned())
-            .spawn(move || queen.run())
+            .spawn(move || queen.run(told))
             .map_err(|error| HiveError::Start(error.to_string()))?;
         Ok(Hive {
             name: config.name,
             cell,
-            log,
+            recent,
             intake,
             news,
             claims,
@@ -142,6 +172,8 @@ impl Hive {
             starting: Mutex::default(),
             names: Arc::default(),
             seed,
+            term,
+            failure,
             counters,
             stop,
             roster: Mutex::default(),
@@ -169,7 +201,13 @@ impl Hive {
 
     /// The last rounds, oldest first: as many as [`HiveBuilder::keep_rounds`] says.
     pub fn history(&self) -> Vec<Arc<Record>> {
-        lock(&self.log).records()
+        lock(&self.recent).records()
+    }
+
+    /// Why its log takes nothing any more, if it does not: then the queen has stopped, and the hive can only be read. Open the log
+    /// anew, and build another hive on it.
+    pub fn log_failure(&self) -> Option<&LogError> {
+        self.failure.get()
     }
 
     /// Everything that is committed from now on, version by version: what has changed, from what to what, and by whom. See
@@ -177,7 +215,7 @@ impl Hive {
     pub fn watch(&self) -> Watch {
         Watch::of(Source {
             cell: Arc::clone(&self.cell),
-            log: Arc::clone(&self.log),
+            recent: Arc::clone(&self.recent),
             news: Arc::clone(&self.news),
             intake: Arc::clone(&self.intake),
         })
@@ -316,10 +354,11 @@ impl Hive {
         let links = Links {
             cell: Arc::clone(&self.cell),
             intake: Arc::clone(&self.intake),
-            log: Arc::clone(&self.log),
+            recent: Arc::clone(&self.recent),
             claims: Arc::clone(&self.claims),
             ballots: Arc::clone(&self.ballots),
             seed: self.seed,
+            term: self.term,
             names: Arc::clone(&self.names),
         };
         let workers = match &self.pool {
@@ -355,7 +394,7 @@ impl Hive {
             if !lock(&self.names).insert(name.clone()) {
                 return Err(HiveError::NameTaken(name));
             }
-            roster.add(name, Box::new(agent), now);
+            roster.add(name, Box::new(agent), (self.term, now));
         }
         Ok(())
     }
@@ -444,7 +483,7 @@ impl Hive {
             let mut next = lock(&self.transactions);
             *next += 1;
             Intent {
-                id: format!("{OWN}{TRANSACT_AGENT}#{next}").into(),
+                id: own_id(Own::InWaves, TRANSACT_AGENT, self.term, *next),
                 attempt: 0,
                 born: self.version(),
             }

@@ -41,7 +41,26 @@ name! {
 }
 
 /// How the ids begin that a hive gives itself, to transactions and to the runs of its agents.
-pub(crate) const OWN: char = '@';
+const OWN: char = '@';
+
+/// Who gives itself ids. The same name may be that of several, one after the other.
+#[derive(Clone, Copy)]
+pub(crate) enum Own {
+    /// A transaction, or an agent that runs in waves.
+    InWaves = '#' as isize,
+    /// An agent that lives.
+    Living = ':' as isize,
+}
+
+/// The id of an intent, within a term of a log: it never comes again, not after a restart either.
+pub(crate) fn own_id(kind: Own, name: &str, term: u64, number: u64) -> ProposalId {
+    let kind = kind as u8 as char;
+    match term {
+        0 => format!("{OWN}{name}{kind}{number}"),
+        _ => format!("{OWN}{name}{kind}{term}.{number}"),
+    }
+    .into()
+}
 
 impl ProposalId {
     /// Whether a hive gave it: nobody else may.

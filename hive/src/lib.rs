@@ -96,7 +96,7 @@ mod id;
 mod json;
 mod key;
 mod lock;
-mod log;
+pub mod log;
 mod metrics;
 mod observe;
 mod op;

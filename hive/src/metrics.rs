@@ -91,6 +91,14 @@ impl Counters {
         });
     }
 
+    /// Counts a round of which nobody knows whether it is in the log.
+    pub(crate) fn unknown(&self, verdicts: &Verdicts) {
+        let answered = (verdicts.outcomes.len() - verdicts.pending.len()) as u64;
+        observe::answered(&Outcome::CommitUnknown, answered);
+        let name = Outcome::CommitUnknown.name();
+        self.with(|metrics| *metrics.outcomes.entry(name).or_default() += answered);
+    }
+
     /// Counts a proposal that was refused without a round.
     pub(crate) fn refused(&self, outcome: &Outcome) {
         observe::answered(outcome, 1);

@@ -20,11 +20,13 @@ use queenright_primitives::schedule::Class;
 use crate::agent::{AgentEvent, AgentState, Going};
 use crate::consensus::Verdicts;
 use crate::id::AgentId;
-use crate::log::Record;
+use crate::log::{LogError, Record};
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;
 
+/// A round's record, and the same as bytes, if it goes into a log.
+type Logged = (Arc<Record>, Vec<u8>);
 /// A metric's label and its value.
 type Label = Option<(&'static str, &'static str)>;
 
@@ -45,7 +47,7 @@ mod meters {
 mod spans {
     use super::*;
 
-    pub(super) fn round(run: impl FnOnce() -> Arc<Record>) -> Arc<Record> {
+    pub(super) fn round(run: impl FnOnce() -> Logged) -> Logged {
         run()
     }
     pub(super) fn agent_run<R>(_: &AgentId, _: u32, _: u64, run: impl FnOnce() -> R) -> R {
@@ -58,6 +60,8 @@ mod spans {
     pub(super) fn supervised(_: &AgentEvent) {}
     pub(super) fn hangs(_: &AgentId, _: u64, _: Duration) {}
     pub(super) fn queen_panicked() {}
+    pub(super) fn log_fails(_: &LogError) {}
+    pub(super) fn no_image(_: &LogError) {}
 }
 
 /// A hive is built: says what its metrics mean, and that those without a label are 0 unless they are more.
@@ -66,14 +70,14 @@ pub(crate) fn describe() {
 }
 
 /// Decides a round, in a span and by the clock.
-pub(crate) fn round(run: impl FnOnce() -> Arc<Record>) -> Arc<Record> {
+pub(crate) fn round(run: impl FnOnce() -> Logged) -> Logged {
     spans::round(|| {
         let began = meters::ON.then(Instant::now);
-        let record = run();
+        let logged = run();
         if let Some(began) = began {
             meters::record("hive_round_duration_seconds", began.elapsed().as_secs_f64());
         }
-        record
+        logged
     })
 }
 
@@ -224,6 +228,27 @@ pub(crate) fn supervised(event: &AgentEvent) {
 /// An agent was not heard of for so long, and is given up.
 pub(crate) fn hangs(agent: &AgentId, life: u64, silent: Duration) {
     spans::hangs(agent, life, silent);
+}
+
+/// A log takes nothing any more.
+pub(crate) fn log_fails(error: &LogError) {
+    spans::log_fails(error);
+}
+
+/// No image was made.
+pub(crate) fn no_image(error: &LogError) {
+    spans::no_image(error);
+}
+
+/// Appends to a log, by the clock.
+pub(crate) fn append<R>(rounds: usize, run: impl FnOnce() -> R) -> R {
+    let began = meters::ON.then(Instant::now);
+    let appended = run();
+    if let Some(began) = began {
+        meters::record("hive_log_append_duration_seconds", began.elapsed().as_secs_f64());
+        meters::record("hive_log_append_rounds", rounds as f64);
+    }
+    appended
 }
 
 /// The queen's thread ends, by a panic or because all is done.

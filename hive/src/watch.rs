@@ -13,7 +13,7 @@ use crate::consensus::{Intake, News, apply};
 use crate::id::AgentId;
 use crate::key::{IntoKey, Key, KeyError};
 use crate::lock::lock;
-use crate::log::{MemoryLog, Record};
+use crate::log::{Recent, Record};
 use crate::op::Operator;
 use crate::proposal::{Read, sees};
 use crate::state::{Snapshot, State};
@@ -63,7 +63,7 @@ pub struct Watch {
 #[derive(Clone)]
 pub(crate) struct Source {
     pub(crate) cell: Arc<SnapshotCell<State>>,
-    pub(crate) log: Arc<Mutex<MemoryLog>>,
+    pub(crate) recent: Arc<Mutex<Recent>>,
     pub(crate) news: Arc<News>,
     /// For whether this is the queen's thread.
     pub(crate) intake: Arc<Intake>,
@@ -261,7 +261,7 @@ impl Source {
     /// Goes on to the next version, or as far as is needed. Tells what passes the filter.
     fn step(&self, cursor: &mut Cursor, now: &Snapshot) -> Option<Watched> {
         let version = cursor.at.version().next();
-        let Some(record) = lock(&self.log).record(version) else {
+        let Some(record) = lock(&self.recent).record(version) else {
             return cursor.jump(now);
         };
         let next = match now.version() == version {

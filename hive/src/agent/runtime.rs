@@ -23,9 +23,9 @@ use crate::claims::Claims;
 use crate::consensus::{Attempt, Ballots, CastVote, Intake, OpenBallot, Submission};
 use crate::error::{HiveError, ProposeError};
 use crate::hive::one_given_back;
-use crate::id::AgentId;
+use crate::id::{AgentId, Own, ProposalId, own_id};
 use crate::lock::lock;
-use crate::log::{MemoryLog, Record};
+use crate::log::{Recent, Record};
 use crate::observe;
 use crate::proposal::{Proposal, sees};
 use crate::state::{Snapshot, State};
@@ -35,10 +35,12 @@ use crate::ticket::Ticket;
 pub(crate) struct Links {
     pub(crate) cell: Arc<SnapshotCell<State>>,
     pub(crate) intake: Arc<Intake>,
-    pub(crate) log: Arc<Mutex<MemoryLog>>,
+    pub(crate) recent: Arc<Mutex<Recent>>,
     pub(crate) claims: Arc<Claims>,
     pub(crate) ballots: Arc<Mutex<Ballots>>,
     pub(crate) seed: u64,
+    /// That of the hive's log.
+    pub(crate) term: u64,
     /// All names that are taken, those of agents that are run in waves among them.
     pub(crate) names: Arc<Mutex<HashSet<AgentId>>>,
 }
@@ -171,9 +173,11 @@ impl Runtime {
         Snapshot::published(self.links.cell.load())
     }
 
-    pub(crate) fn next_intent(&self) -> u64 {
+    /// The id of an agent's next intent.
+    pub(crate) fn next_id(&self, agent: &AgentId) -> ProposalId {
         // Relaxed: it only has to differ.
-        self.intents.fetch_add(1, Ordering::Relaxed)
+        let number = self.intents.fetch_add(1, Ordering::Relaxed);
+        own_id(Own::Living, agent.as_str(), self.links.term, number)
     }
 
     pub(crate) fn propose(&self, proposal: Proposal) -> Result<Ticket, ProposeError> {
@@ -312,7 +316,7 @@ impl Runtime {
         if version > base.next() {
             return true;
         }
-        let Some(record) = lock(&self.links.log).record(version) else { return true };
+        let Some(record) = lock(&self.links.recent).record(version) else { return true };
         let others = record.accepted().filter(|proposal| proposal.agent != *agent);
         let mut written = others.flat_map(|proposal| &proposal.writes).map(|(key, _)| key);
         written.any(|key| looked.iter().any(|read| sees(read, key)))

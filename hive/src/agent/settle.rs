@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::view::Looked;
 use super::{Agent, Context, Intent, Next, View, guarded};
-use crate::id::{AgentId, OWN};
+use crate::id::{AgentId, Own, own_id};
 use crate::key::Key;
 use crate::observe;
 use crate::outcome::Outcome;
@@ -51,6 +51,8 @@ pub(crate) struct Roster {
 }
 
 struct Member {
+    /// That of the log of its hive.
+    term: u64,
     agent: Box<dyn Agent>,
     id: AgentId,
     /// How many intents it has begun.
@@ -81,9 +83,10 @@ type Written = BTreeMap<Key, Option<usize>>;
 
 impl Roster {
     /// Adds an agent, woken.
-    pub(crate) fn add(&mut self, id: AgentId, agent: Box<dyn Agent>, now: Version) {
+    pub(crate) fn add(&mut self, id: AgentId, agent: Box<dyn Agent>, (term, now): (u64, Version)) {
         let mut member = Member {
             agent,
+            term,
             intents: 0,
             intent: Intent { id: "".into(), attempt: 0, born: now },
             id,
@@ -148,7 +151,7 @@ fn written(answers: &[(usize, Proposal, Outcome)]) -> Written {
 
 impl Member {
     fn begin(&mut self, now: Version) {
-        let id = format!("{OWN}{}#{}", self.id, self.intents).into();
+        let id = own_id(Own::InWaves, self.id.as_str(), self.term, self.intents);
         self.intents += 1;
         self.intent = Intent { id, attempt: 0, born: now };
     }

@@ -114,6 +114,8 @@ pub(crate) struct Intake {
     when_full: WhenFull,
     /// The queen's thread, which would wait for itself.
     queen: OnceLock<ThreadId>,
+    /// The thread that answers for her, if it is another one: she would wait for it.
+    scribe: OnceLock<ThreadId>,
 }
 
 impl Intake {
@@ -121,7 +123,7 @@ impl Intake {
     pub(crate) fn bounded(capacity: usize, when_full: WhenFull) -> Self {
         // At most as many as there is room for overtake one that came before them.
         let lanes = LaneChannel::bounded(capacity, capacity.max(1) as u64);
-        Intake { lanes, when_full, queen: OnceLock::new() }
+        Intake { lanes, when_full, queen: OnceLock::new(), scribe: OnceLock::new() }
     }
 
     /// Says that this is the thread that takes what comes.
@@ -129,9 +131,15 @@ impl Intake {
         let _ = self.queen.set(thread::current().id());
     }
 
-    /// Whether this is that thread, where wakers run as well: nobody may wait for her there.
+    /// Says that this is the thread that answers for her.
+    pub(crate) fn is_answered_here(&self) {
+        let _ = self.scribe.set(thread::current().id());
+    }
+
+    /// Whether this is one of those threads, where wakers run as well: nobody may wait for her there.
     pub(crate) fn is_queens_thread(&self) -> bool {
-        self.queen.get() == Some(&thread::current().id())
+        let this = Some(thread::current().id());
+        self.queen.get() == this.as_ref() || self.scribe.get() == this.as_ref()
     }
 
     /// As the policy says; but on the queen's own thread nobody waits.

@@ -7,19 +7,21 @@ use std::time::{Duration, Instant};
 use queenright_primitives::Version;
 use queenright_primitives::notify::Sender;
 use queenright_primitives::panics::quietly;
-use queenright_primitives::snapshot::SnapshotCell;
 
 use super::ballots::{Attempt, Ballots};
+use super::debts::{Debts, Owed};
 use super::intake::{Counted, Intake, Submission, tell};
 use super::intents::Intents;
 use super::news::News;
+use super::publish::{Answer, Round, Step};
 use super::quorum::{Ballot, CastVote, VoteError};
 use super::round::{RoundInput, RoundPolicy, Verdicts, apply, decide};
+use super::scribe::{Failure, Way};
 use super::window::{BatchWindow, Window};
-use crate::agent::Runtime;
 use crate::claims::Claims;
+use crate::encoding::Digest;
 use crate::lock::lock;
-use crate::log::{MemoryLog, Record};
+use crate::log::Record;
 use crate::metrics::Counters;
 use crate::observe;
 use crate::outcome::Outcome;
@@ -31,8 +33,10 @@ pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// What rounds need besides proposals, and what they leave behind.
 pub(crate) struct Core {
-    pub(crate) cell: Arc<SnapshotCell<State>>,
-    pub(crate) log: Arc<Mutex<MemoryLog>>,
+    /// What she decided last. It may not be published yet, if it has to be in a log first.
+    pub(crate) state: State,
+    /// The digest of the last record.
+    pub(crate) head: Digest,
     pub(crate) policy: RoundPolicy,
     pub(crate) seed: u64,
     pub(crate) clock: Clock,
@@ -42,9 +46,6 @@ pub(crate) struct Core {
     pub(crate) counters: Arc<Counters>,
     pub(crate) intents: Intents,
     pub(crate) ballots: Arc<Mutex<Ballots>>,
-    /// Those who may have looked at what a round changes.
-    pub(crate) agents: Arc<OnceLock<Arc<Runtime>>>,
-    pub(crate) news: Arc<News>,
 }
 
 /// What a round comes to before anything is judged in it.
@@ -60,17 +61,17 @@ struct Votes {
 impl Core {
     /// Begins the next round: who claims anything from now on is told to wait for its version.
     fn begin(&self) {
-        self.claims.begin(self.cell.version().next());
+        self.claims.begin(self.state.version().next());
     }
 
     /// What a round of this batch depends on, but for votes and cancellations.
-    fn input(&self, state: &State, batch: &[Proposal], now: u64) -> RoundInput {
+    fn input(&self, batch: &[Proposal], now: u64) -> RoundInput {
         let mut input = RoundInput {
             now,
             seed: self.seed,
             policy: self.policy.clone(),
             decided: self.intents.of(batch),
-            ..RoundInput::new(state.version().next())
+            ..RoundInput::new(self.state.version().next())
         };
         self.claims.tell(batch, &mut input);
         input
@@ -78,9 +79,8 @@ impl Core {
 
     /// Whether nothing but a ballot decides about a proposal now.
     fn waits_for_votes(&self, proposal: &Proposal, now: u64) -> bool {
-        let state = self.cell.load();
         let alone = std::slice::from_ref(proposal);
-        let input = self.input(&state, alone, now);
+        let input = self.input(alone, now);
         // What was answered before is answered again.
         let is_answered = input.decided.values().any(|known| {
             known.committed.is_some() || known.attempts.contains_key(&proposal.attempt)
@@ -88,59 +88,31 @@ impl Core {
         if is_answered {
             return false;
         }
-        let verdicts = decide(&state, alone, &input);
+        let verdicts = decide(&self.state, alone, &input);
         matches!(verdicts.outcomes.first(), Some(Outcome::Rejected { .. }))
     }
 
-    /// Decides one round and publishes it. A version becomes readable only after its record is in the log.
-    fn round(&mut self, batch: Vec<Proposal>, votes: Votes) -> Arc<Record> {
-        let state = self.cell.load();
-        let mut input = self.input(&state, &batch, votes.now);
+    /// Decides one round. Its record is also written as bytes, if that is wished.
+    fn round(
+        &mut self,
+        batch: Vec<Proposal>,
+        votes: Votes,
+        is_logged: bool,
+    ) -> (Arc<Record>, Vec<u8>) {
+        let mut input = self.input(&batch, votes.now);
         input.cancelled = votes.cancelled;
         input.ballots = votes.decided;
-        let verdicts = decide(&state, &batch, &input);
-        let next = apply(&state, &batch, &input, &verdicts);
-        self.intents.remember(&input, &batch, &verdicts, next.horizon);
-        let log = || lock(&self.log);
-        // Nobody else appends. It is hashed while others may read the log.
-        let head = log().head();
+        let verdicts = decide(&self.state, &batch, &input);
+        self.state = apply(&self.state, &batch, &input, &verdicts);
+        self.intents.remember(&input, &batch, &verdicts, self.state.horizon);
         let votes = (votes.opened, votes.counted);
-        let record = Arc::new(Record::new(head, input, votes, batch, verdicts));
-        log().append(Arc::clone(&record));
-        let published = self.cell.compare_and_commit(state.version(), next);
-        assert!(published.is_ok(), "the queen alone publishes versions: {published:?}");
-        if let Some(agents) = self.agents.get() {
-            agents.committed(&record);
-        }
-        self.news.tell();
-        record
+        let (record, bytes) = match is_logged {
+            true => Record::with_bytes(self.head, input, votes, batch, verdicts),
+            false => (Record::new(self.head, input, votes, batch, verdicts), Vec::new()),
+        };
+        self.head = record.digest;
+        (Arc::new(record), bytes)
     }
-}
-
-/// To whom the outcomes of a part of a batch are owed, in the order of the batch.
-enum Owed {
-    One(Sender<Outcome>),
-    Many(usize, Sender<Vec<Outcome>>),
-    /// One of several that were submitted together, some of which are answered already.
-    Member {
-        group: usize,
-        place: usize,
-    },
-}
-
-impl Owed {
-    fn len(&self) -> usize {
-        match self {
-            Owed::Many(count, _) => *count,
-            Owed::One(_) | Owed::Member { .. } => 1,
-        }
-    }
-}
-
-/// Proposals that were submitted together, of which some stay pending.
-struct Group {
-    outcomes: Vec<Option<Outcome>>,
-    sender: Sender<Vec<Outcome>>,
 }
 
 /// When everything that is not answered by then is cancelled.
@@ -149,14 +121,15 @@ pub(crate) type Stop = OnceLock<Option<Instant>>;
 /// The thread on which rounds are decided, one after the other.
 pub(crate) struct Queen {
     core: Core,
+    way: Way,
+    /// Set when the log has failed.
+    failure: Failure,
     intake: Arc<Intake>,
     window: Window,
     stop: Arc<Stop>,
     /// Taken from the intake, but too much for the round before.
     taken: Option<Submission>,
-    /// What lost in the last round and is judged again in the next.
-    pending: Vec<(Proposal, Owed)>,
-    groups: Vec<Option<Group>>,
+    debts: Debts,
     /// What is voted on, with everything that came under that name meanwhile.
     waiting: BTreeMap<Attempt, Vec<(Proposal, Owed)>>,
     most_ballots: usize,
@@ -180,6 +153,7 @@ struct Batch {
 impl Queen {
     pub(crate) fn new(
         core: Core,
+        (way, failure): (Way, Failure),
         intake: Arc<Intake>,
         (rule, max_batch): (BatchWindow, usize),
         most_ballots: usize,
@@ -187,15 +161,25 @@ impl Queen {
     ) -> Self {
         let window = Window::new(rule, max_batch);
         core.counters.starts_with(window.size());
+        let restored: BTreeMap<_, _> = lock(&core.ballots)
+            .iter()
+            .map(|open| {
+                let proposal = &open.proposal;
+                let name = (proposal.id.clone(), proposal.attempt);
+                (name, vec![((**proposal).clone(), Owed::Nobody)])
+            })
+            .collect();
+        core.counters.votes_on(restored.len());
         Queen {
             core,
+            way,
+            failure,
             intake,
             window,
             stop,
             taken: None,
-            pending: Vec::new(),
-            groups: Vec::new(),
-            waiting: BTreeMap::new(),
+            debts: Debts::default(),
+            waiting: restored,
             most_ballots,
             passed: BTreeMap::new(),
             marks: Vec::new(),
@@ -203,26 +187,33 @@ impl Queen {
     }
 
     /// Runs until the intake is closed and everything in it is answered.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(self, news: Arc<News>) {
         // If a round panics, nobody may wait for an answer that cannot come, or for another version: a closed intake
         // refuses new proposals, and dropping what is queued closes its tickets.
-        let _close = CloseOnDrop(Arc::clone(&self.intake), Arc::clone(&self.core.news));
+        let _close = CloseOnDrop(Arc::clone(&self.intake), news);
+        let way = self.run_to_the_end();
+        way.end();
+    }
+
+    fn run_to_the_end(mut self) -> Way {
         self.intake.is_taken_here();
         while let Some(batch) = self.next_batch() {
-            if self.stop.get().is_some_and(|stop| stop.is_some_and(|stop| Instant::now() >= stop)) {
+            let is_over = |stop: &Option<Instant>| stop.is_some_and(|stop| Instant::now() >= stop);
+            if self.failure.get().is_some() || self.stop.get().is_some_and(is_over) {
                 observe::without_a_round(&batch.proposals, &Outcome::Cancelled);
                 self.cancel(batch);
             } else {
                 self.decide(batch);
             }
         }
-        self.cancel_ballots();
+        self.end_ballots();
+        self.way
     }
 
     /// What the next round decides; `None` if there will never be anything again.
     fn next_batch(&mut self) -> Option<Batch> {
         let mut batch = Batch::default();
-        for (proposal, owed) in self.pending.drain(..) {
+        for (proposal, owed) in self.debts.pending.drain(..) {
             batch.proposals.push(proposal);
             batch.owed.push(owed);
         }
@@ -295,28 +286,33 @@ impl Queen {
         if is_needed && !has_begun {
             self.core.begin();
         }
+        let mut answers = Vec::with_capacity(owed.len() + counted.len() + refused.len());
+        let mut round = None;
+        let mut bytes = Vec::new();
         if is_needed || has_begun {
             let starts: Vec<usize> = owed
                 .iter()
                 .scan(0, |start, owed| Some(std::mem::replace(start, *start + owed.len())))
                 .collect();
-            let record = observe::round(|| self.core.round(proposals, votes));
-            self.observe(&record.verdicts, record.input.round);
+            let is_logged = self.way.is_logged();
+            let (record, written) = observe::round(|| self.core.round(proposals, votes, is_logged));
+            bytes = written;
+            self.observe(&record.verdicts);
             self.keep_passed(&record);
             for (owed, start) in owed.into_iter().zip(starts) {
-                self.answer(&record, owed, start);
+                self.debts.answer(&record, owed, start, &mut answers);
             }
-            let used = self.groups.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
-            self.groups.truncate(used);
+            self.debts.tidy();
+            let state = self.core.state.clone();
+            round = Some(Round { state, record, window: self.window.size() });
         }
-        for (sender, counted) in counted {
-            tell(sender, counted);
-        }
+        answers.extend(counted.into_iter().map(|(sender, told)| Answer::Counted(sender, told)));
         for (owed, outcome) in refused {
             self.core.counters.refused(&outcome);
-            self.tell_all(owed, outcome);
+            self.debts.answer_all(owed, outcome, &mut answers);
         }
-        self.pass_marks(marks);
+        self.pass_marks(marks, &mut answers);
+        self.way.send(Step { round, answers }, bytes);
     }
 
     /// Opens ballots, counts votes, and adds what is decided to the batch.
@@ -340,7 +336,7 @@ impl Queen {
             counted.push((sender, of_each));
         }
         let is_unwanted = |waiting: &Vec<(Proposal, Owed)>| {
-            waiting.iter().any(|(_, owed)| self.is_cancelled(owed))
+            waiting.iter().any(|(_, owed)| self.debts.is_cancelled(owed))
         };
         let unwanted = self.waiting.iter().filter(|(_, waiting)| is_unwanted(waiting));
         let unwanted: Vec<Attempt> = unwanted.map(|(name, _)| name.clone()).collect();
@@ -379,7 +375,7 @@ impl Queen {
                 batch.owed.push(owed);
                 continue;
             }
-            for (proposal, owed) in part.into_iter().zip(self.divide(owed)) {
+            for (proposal, owed) in part.into_iter().zip(self.debts.divide(owed)) {
                 self.set_one_aside(batch, votes, proposal, owed);
             }
         }
@@ -415,18 +411,6 @@ impl Queen {
         }
     }
 
-    /// One debt for each proposal of a part.
-    fn divide(&mut self, owed: Owed) -> Vec<Owed> {
-        match owed {
-            Owed::Many(count, sender) => {
-                let group = self.groups.len();
-                self.groups.push(Some(Group { outcomes: vec![None; count], sender }));
-                (0..count).map(|place| Owed::Member { group, place }).collect()
-            }
-            one => vec![one],
-        }
-    }
-
     /// The ballots of those that are judged once more are kept for that.
     fn keep_passed(&mut self, record: &Record) {
         let Record { input, batch, verdicts, .. } = record;
@@ -446,114 +430,61 @@ impl Queen {
         for owed in &batch.owed {
             let part = start..start + owed.len();
             start = part.end;
-            if self.is_cancelled(owed) {
+            if self.debts.is_cancelled(owed) {
                 unwanted.extend(batch.proposals[part].iter().map(|it| (it.id.clone(), it.attempt)));
             }
         }
         unwanted
     }
 
-    fn is_cancelled(&self, owed: &Owed) -> bool {
-        match owed {
-            Owed::One(sender) => sender.is_cancelled(),
-            Owed::Many(_, sender) => sender.is_cancelled(),
-            Owed::Member { group, .. } => {
-                self.groups[*group].as_ref().is_some_and(|group| group.sender.is_cancelled())
-            }
-        }
-    }
-
-    fn observe(&mut self, verdicts: &Verdicts, round: Version) {
+    fn observe(&mut self, verdicts: &Verdicts) {
         let is_lost = |outcome: &&Outcome| matches!(outcome, Outcome::Conflict { .. });
         let lost = verdicts.outcomes.iter().filter(is_lost).count();
         self.window.observe(verdicts.outcomes.len(), lost);
-        self.core.counters.decided(round, verdicts, self.window.size());
-    }
-
-    /// Answers a part of a round, which begins at `start`, or keeps what stays pending of it.
-    fn answer(&mut self, record: &Record, owed: Owed, start: usize) {
-        let Record { batch, verdicts, .. } = record;
-        match owed {
-            Owed::One(sender) if verdicts.is_pending(start) => {
-                self.pending.push((batch[start].clone(), Owed::One(sender)));
-            }
-            Owed::One(sender) => tell(sender, verdicts.outcomes[start].clone()),
-            Owed::Many(count, sender) => {
-                let outcomes = &verdicts.outcomes[start..start + count];
-                let mut pending =
-                    (start..start + count).filter(|at| verdicts.is_pending(*at)).peekable();
-                if pending.peek().is_none() {
-                    return tell(sender, outcomes.to_vec());
-                }
-                let group = self.groups.len();
-                let mut outcomes: Vec<_> = outcomes.iter().cloned().map(Some).collect();
-                for at in pending {
-                    let place = at - start;
-                    outcomes[place] = None;
-                    self.pending.push((batch[at].clone(), Owed::Member { group, place }));
-                }
-                self.groups.push(Some(Group { outcomes, sender }));
-            }
-            Owed::Member { .. } if verdicts.is_pending(start) => {
-                self.pending.push((batch[start].clone(), owed));
-            }
-            Owed::Member { group, place } => {
-                self.answer_member(group, place, verdicts.outcomes[start].clone());
-            }
-        }
-    }
-
-    /// Answers one of several, and all of them once it was the last.
-    fn answer_member(&mut self, group: usize, place: usize, outcome: Outcome) {
-        let Some(members) = &mut self.groups[group] else { return };
-        members.outcomes[place] = Some(outcome);
-        if members.outcomes.iter().all(Option::is_some)
-            && let Some(Group { outcomes, sender }) = self.groups[group].take()
-        {
-            tell(sender, outcomes.into_iter().flatten().collect());
-        }
     }
 
     /// Passes on the marks of which everything before is answered.
-    fn pass_marks(&mut self, new: Vec<Sender<()>>) {
-        let now = self.core.cell.version();
+    fn pass_marks(&mut self, new: Vec<Sender<()>>, answers: &mut Vec<Answer>) {
+        let now = self.core.state.version();
         let last = Version(now.0.saturating_add(self.core.policy.pending));
         self.marks.extend(new.into_iter().map(|mark| (last, mark)));
-        let is_over = self.pending.is_empty();
-        for (_, mark) in self.marks.extract_if(.., |(last, _)| is_over || *last <= now) {
-            tell(mark, ());
-        }
+        let is_over = self.debts.pending.is_empty();
+        let passed = self.marks.extract_if(.., |(last, _)| is_over || *last <= now);
+        answers.extend(passed.map(|(_, mark)| Answer::Mark(mark)));
     }
 
     /// Answers everything without a round.
     fn cancel(&mut self, batch: Batch) {
         self.core.counters.cancelled(batch.proposals.len());
+        let mut answers = Vec::new();
         for owed in batch.owed {
-            self.tell_all(owed, Outcome::Cancelled);
+            self.debts.answer_all(owed, Outcome::Cancelled, &mut answers);
         }
         for (votes, sender) in batch.votes {
-            tell(sender, vec![Err(VoteError::Closed); votes.len()]);
+            answers.push(Answer::Counted(sender, vec![Err(VoteError::Closed); votes.len()]));
         }
-        self.pass_marks(batch.marks);
+        self.pass_marks(batch.marks, &mut answers);
+        self.way.send(Step { round: None, answers }, Vec::new());
     }
 
-    /// Nobody can vote any more.
-    fn cancel_ballots(&mut self) {
+    /// Nobody can vote any more, until the hive is restored from its log, if it has one.
+    fn end_ballots(&mut self) {
+        let mut answers = Vec::new();
         for (proposal, owed) in std::mem::take(&mut self.waiting).into_values().flatten() {
-            observe::without_a_round(&[proposal], &Outcome::Cancelled);
-            self.core.counters.cancelled(1);
-            self.tell_all(owed, Outcome::Cancelled);
+            let outcome = match self.way.is_logged() {
+                true => Outcome::CommitUnknown,
+                false => Outcome::Cancelled,
+            };
+            observe::without_a_round(&[proposal], &outcome);
+            match self.way.is_logged() {
+                true => self.core.counters.refused(&outcome),
+                false => self.core.counters.cancelled(1),
+            }
+            self.debts.answer_all(owed, outcome, &mut answers);
         }
+        self.way.send(Step { round: None, answers }, Vec::new());
         *self.ballots() = Ballots::default();
         self.core.counters.votes_on(0);
-    }
-
-    fn tell_all(&mut self, owed: Owed, outcome: Outcome) {
-        match owed {
-            Owed::One(sender) => tell(sender, outcome),
-            Owed::Many(count, sender) => tell(sender, vec![outcome; count]),
-            Owed::Member { group, place } => self.answer_member(group, place, outcome),
-        }
     }
 }
 

@@ -25,14 +25,16 @@ use Kind::{Counter, Gauge, Histogram, Labelled, LabelledGauge};
 
 /// All metrics: what each is, in which unit, and what it means.
 #[rustfmt::skip]
-const ALL: [(&str, Kind, Unit, &str); 15] = [
+const ALL: [(&str, Kind, Unit, &str); 17] = [
     ("hive_proposals_total", Labelled, Unit::Count, "Proposals answered, by outcome."),
     ("hive_conflicts_total", Labelled, Unit::Count, "Proposals answered as conflicts, by the rule they lost by."),
     ("hive_proposals_pending", Gauge, Unit::Count, "Proposals that lost and are judged again in the next round."),
     ("hive_ballots_open", Gauge, Unit::Count, "Proposals that are being voted on."),
     ("hive_rounds_total", Counter, Unit::Count, "Rounds decided."),
-    ("hive_round_duration_seconds", Histogram, Unit::Seconds, "How long a round took, from its decision to its publication."),
+    ("hive_round_duration_seconds", Histogram, Unit::Seconds, "How long it took to decide a round."),
     ("hive_round_proposals", Histogram, Unit::Count, "Proposals judged in a round."),
+    ("hive_log_append_duration_seconds", Histogram, Unit::Seconds, "How long an append to the log took, until it was as durable as the log promises."),
+    ("hive_log_append_rounds", Histogram, Unit::Count, "Rounds in an append to the log."),
     ("hive_window", Gauge, Unit::Count, "Proposals that the next round takes at most, unless more were submitted together."),
     ("hive_queue_depth", LabelledGauge, Unit::Count, "Submissions in the queue, by class."),
     ("hive_agents", LabelledGauge, Unit::Count, "Supervised agents that are not over, by state."),

@@ -1,7 +1,6 @@
 //! Spans and events, for whatever subscriber the program has.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::time::Duration;
 
 use queenright_primitives::panics::quietly;
@@ -11,12 +10,13 @@ use tracing::{Level, Span, debug_span, info_span, warn};
 
 use crate::agent::{AgentEvent, Going};
 use crate::id::AgentId;
-use crate::log::Record;
+use super::Logged;
+use crate::log::{LogError, Record};
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;
 
 /// Decides a round in its span, and gives each answer a span of its own below that.
-pub(super) fn round(run: impl FnOnce() -> Arc<Record>) -> Arc<Record> {
+pub(super) fn round(run: impl FnOnce() -> Logged) -> Logged {
     let new = || {
         info_span!(
             target: "queenright",
@@ -30,13 +30,13 @@ pub(super) fn round(run: impl FnOnce() -> Arc<Record>) -> Arc<Record> {
     };
     let mut span = Span::none();
     quietly(|| span = new());
-    let record = within(&span, run);
+    let (record, bytes) = within(&span, run);
     quietly(|| {
         fill(&span, &record);
         tell_answers(&span, &record);
         drop(span);
     });
-    record
+    (record, bytes)
 }
 
 /// Runs inside a span. Only what the subscriber does may panic without being noticed.
@@ -144,4 +144,14 @@ pub(super) fn hangs(agent: &AgentId, life: u64, silent: Duration) {
 
 pub(super) fn queen_panicked() {
     quietly(|| warn!(target: "queenright", "the queen's thread has panicked: the hive is closed"));
+}
+
+pub(super) fn log_fails(error: &LogError) {
+    quietly(|| {
+        tracing::error!(target: "queenright", %error, "the log has failed: nothing is committed any more");
+    });
+}
+
+pub(super) fn no_image(error: &LogError) {
+    quietly(|| warn!(target: "queenright", %error, "no image of the state was made"));
 }

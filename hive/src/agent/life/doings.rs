@@ -17,7 +17,6 @@ use crate::agent::view::{Intent, View};
 use crate::agent::{Next, guarded};
 use crate::consensus::{Attempt, CastVote, OpenBallot, Vote};
 use crate::error::ProposeError;
-use crate::id::OWN;
 use crate::observe;
 use crate::outcome::Outcome;
 use crate::proposal::{Proposal, Read};
@@ -167,7 +166,7 @@ impl Life {
         self.cell.put(self, AgentState::Active);
         let snapshot = runtime.snapshot();
         if body.intent.attempt == 0 {
-            let id = format!("{OWN}{}:{}", self.cell.id, runtime.next_intent()).into();
+            let id = runtime.next_id(&self.cell.id);
             body.intent = Intent { id, attempt: 0, born: snapshot.version() };
         }
         let context = self.context(&body.intent);

@@ -113,9 +113,14 @@ fn write(next: &mut State, writes: &[Change<'_>]) {
     }
 }
 
+/// From which version on everything is known after a round, which was known from another one on before.
+pub(crate) fn horizon(round: Version, window: u64, before: Version) -> Version {
+    Version(round.0.saturating_sub(window)).max(before)
+}
+
 /// Drops the memory of removals that fell out of the window. Each removal is dropped once.
 fn forget(next: &mut State, window: u64) {
-    let horizon = Version(next.version.0.saturating_sub(window)).max(next.horizon);
+    let horizon = horizon(next.version, window, next.horizon);
     let fallen = next.removals.range(next.horizon.next()..=horizon);
     for version in fallen.map(|(version, _)| *version).collect::<Vec<_>>() {
         let keys = next.removals.remove(&version);

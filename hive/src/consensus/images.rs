@@ -1,0 +1,101 @@
+//! The thread that makes images, so that neither the queen nor the log waits for them.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use queenright_primitives::Version;
+
+use super::restore::{Memory, image};
+use crate::digest::Digest;
+use crate::error::HiveError;
+use crate::log::{Archive, LogError, Record};
+use crate::observe;
+use crate::state::Snapshot;
+
+/// Of what an image is to be made.
+pub(crate) struct Wish {
+    pub(crate) state: Snapshot,
+    /// The digest of its record.
+    pub(crate) head: Digest,
+}
+
+/// Has images made, one at a time.
+pub(crate) struct Images {
+    wishes: Option<SyncSender<Wish>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Makes them.
+struct Painter {
+    archive: Arc<dyn Archive>,
+    /// What is remembered at the version of the last image, or later.
+    memory: Memory,
+    version: Version,
+}
+
+impl Images {
+    /// Starts the thread, which knows what is remembered at a version.
+    pub(crate) fn start(
+        archive: Arc<dyn Archive>,
+        memory: Memory,
+        version: Version,
+    ) -> Result<Self, HiveError> {
+        let (sender, wishes) = sync_channel(0);
+        let mut painter = Painter { archive, memory, version };
+        let thread = thread::Builder::new()
+            .name("queenright-images".to_owned())
+            .spawn(move || painter.run(&wishes))
+            .map_err(|error| HiveError::Start(error.to_string()))?;
+        Ok(Images { wishes: Some(sender), thread: Some(thread) })
+    }
+
+    /// Has an image made, unless another is being made.
+    pub(crate) fn make(&self, wish: Wish) {
+        if let Some(wishes) = &self.wishes {
+            let _ = wishes.try_send(wish);
+        }
+    }
+}
+
+impl Drop for Images {
+    fn drop(&mut self) {
+        drop(self.wishes.take());
+        if let Some(thread) = self.thread.take() {
+            // What it has not made is not needed.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Painter {
+    fn run(&mut self, wishes: &Receiver<Wish>) {
+        while let Ok(wish) = wishes.recv() {
+            // The log is as good without; the next one is tried again.
+            if let Err(error) = self.make(wish) {
+                observe::no_image(&error);
+            }
+        }
+    }
+
+    fn make(&mut self, Wish { state, head }: Wish) -> Result<(), LogError> {
+        let version = state.version();
+        for entry in self.archive.after(self.version)? {
+            let entry = entry?;
+            if entry.round > version {
+                break;
+            }
+            let record = Record::from_bytes(&entry.bytes).map_err(|error| LogError::Diverges {
+                round: entry.round,
+                what: error.to_string(),
+            })?;
+            self.memory.follow(&record);
+            self.version = entry.round;
+        }
+        let image = image((*state).clone(), head, self.memory.clone());
+        match self.version == version {
+            true => self.archive.keep_image(&image),
+            false => Err(LogError::OutOfSequence { last: self.version, expected: version }),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What a hive remembers, and how it is found again in a log.
+
+use std::sync::Arc;
+
+use queenright_primitives::Version;
+
+use super::ballots::Ballots;
+use super::intents::Intents;
+use super::round::{apply, horizon};
+use crate::digest::Digest;
+use crate::encoding::{Decode, DecodeError, Encode, Sink, Source, decoded, encoded};
+use crate::log::{Archive, Image, LogError, Recent, Record};
+use crate::state::State;
+
+/// What is remembered beside the state.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    /// The clock of the last round.
+    pub(crate) now: u64,
+    pub(crate) horizon: Version,
+    pub(crate) intents: Intents,
+    pub(crate) ballots: Ballots,
+}
+
+impl Memory {
+    /// Goes on to the next round.
+    pub(crate) fn follow(&mut self, record: &Record) {
+        let Record { input, batch, verdicts, .. } = record;
+        self.now = input.now;
+        self.horizon = horizon(input.round, input.policy.window, self.horizon);
+        self.intents.remember(input, batch, verdicts, self.horizon);
+        // As the queen did: she opens, counts and closes in this order.
+        for proposal in &record.opened {
+            self.ballots.open(proposal, input.now);
+        }
+        for vote in &record.votes {
+            // What was recorded was counted.
+            let _ = self.ballots.cast(vote, input.now);
+        }
+        for name in &input.cancelled {
+            self.ballots.withdraw(name);
+        }
+        self.ballots.close(input.now);
+    }
+}
+
+impl Encode for Memory {
+    fn encode(&self, sink: &mut Sink) {
+        sink.number(self.now);
+        self.horizon.encode(sink);
+        self.intents.encode(sink);
+        self.ballots.encode(sink);
+    }
+}
+
+impl Decode for Memory {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        Ok(Memory {
+            now: source.number()?,
+            horizon: Version::decode(source)?,
+            intents: Intents::decode(source)?,
+            ballots: Ballots::decode(source)?,
+        })
+    }
+}
+
+/// Where a hive goes on.
+pub(crate) struct Restored {
+    pub(crate) state: State,
+    /// The digest of the last record.
+    pub(crate) head: Digest,
+    pub(crate) memory: Memory,
+}
+
+/// What is in an image.
+struct Content {
+    state: State,
+    memory: Memory,
+}
+
+impl Encode for Content {
+    fn encode(&self, sink: &mut Sink) {
+        self.state.encode(sink);
+        self.memory.encode(sink);
+    }
+}
+
+impl Decode for Content {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        Ok(Content { state: State::decode(source)?, memory: Memory::decode(source)? })
+    }
+}
+
+/// The image of a version.
+pub(crate) fn image(state: State, head: Digest, memory: Memory) -> Image {
+    let version = state.version();
+    Image { version, head, bytes: encoded(&Content { state, memory }) }
+}
+
+impl Restored {
+    /// At the beginning.
+    pub(crate) fn at_base(state: State) -> Self {
+        Restored { state, head: Digest::default(), memory: Memory::default() }
+    }
+
+    /// Where an image was made.
+    ///
+    /// # Errors
+    /// [`LogError::Diverges`] if it is none.
+    pub(crate) fn at(image: &Image) -> Result<Self, LogError> {
+        let diverges = |what| LogError::Diverges { round: image.version, what };
+        let Content { state, memory } =
+            decoded(&image.bytes).map_err(|error| diverges(format!("its image: {error}")))?;
+        if state.version() != image.version {
+            return Err(diverges("its image is that of another version".to_owned()));
+        }
+        Ok(Restored { state, head: image.head, memory })
+    }
+
+    /// Goes on to the next round, of which nothing is judged again.
+    ///
+    /// # Errors
+    /// [`LogError::Diverges`] if the record does not follow.
+    pub(crate) fn follow(&mut self, record: &Record) -> Result<(), LogError> {
+        let round = self.state.version().next();
+        if record.previous != self.head || record.input.round != round {
+            let what = "the record does not follow the one before it".to_owned();
+            return Err(LogError::Diverges { round, what });
+        }
+        self.state = apply(&self.state, &record.batch, &record.input, &record.verdicts);
+        self.memory.follow(record);
+        self.head = record.digest;
+        Ok(())
+    }
+
+    /// Reads a log up to a round, or begins one that is empty with this state.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub(crate) fn from_log(
+        archive: &dyn Archive,
+        last: Version,
+        base: impl FnOnce() -> State,
+        recent: &mut Recent,
+    ) -> Result<Self, LogError> {
+        let mut restored = match archive.image(last)? {
+            Some(image) => Restored::at(&image)?,
+            None if last == Version(0) => {
+                let Restored { state, head, memory } = Restored::at_base(base());
+                archive.keep_image(&image(state.clone(), head, memory.clone()))?;
+                Restored { state, head, memory }
+            }
+            None => {
+                let what = "there is no image to begin with".to_owned();
+                return Err(LogError::Diverges { round: Version(1), what });
+            }
+        };
+        for entry in archive.after(restored.state.version())? {
+            let entry = entry?;
+            let record = Record::from_bytes(&entry.bytes).map_err(|error| LogError::Diverges {
+                round: entry.round,
+                what: error.to_string(),
+            })?;
+            restored.follow(&record)?;
+            recent.append(Arc::new(record));
+        }
+        match restored.state.version() == last {
+            true => Ok(restored),
+            false => Err(LogError::OutOfSequence { last: restored.state.version(), expected: last }),
+        }
+    }
+}
