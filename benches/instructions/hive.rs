@@ -3,9 +3,9 @@
 //! The hive hashes with keys that differ per process and map, which moves the count of one small round by half a per
 //! cent. So a round is decided and applied several times per count, each time with other keys.
 
-use queenright::consensus::{RoundInput, apply, decide};
+use queenright::consensus::{RoundInput, apply, decide, replay};
 use queenright::packs::{parse_cargo_manifest, parse_pack_manifest};
-use queenright::{Key, Op, Proposal, Read, Snapshot, State, Value};
+use queenright::{Hive, Key, Op, Proposal, Read, Snapshot, State, Value};
 
 use crate::{Benchmark, counted, numbers};
 
@@ -15,6 +15,7 @@ pub(crate) const ALL: &[Benchmark] = &[
     Benchmark { name: "decide/16_proposals/x64", run: || round_decide(16, 64) },
     Benchmark { name: "decide/256_proposals/x16", run: || round_decide(256, 16) },
     Benchmark { name: "apply/256_proposals/x16", run: round_apply },
+    Benchmark { name: "replay/256_proposals/x16", run: round_replay },
     Benchmark { name: "parse/pack.toml", run: parse_pack },
     Benchmark { name: "parse/Cargo.toml", run: parse_cargo },
 ];
@@ -91,6 +92,20 @@ fn round_apply() {
         assert_eq!(next.version(), input.round);
         assert_eq!(next.get(written.as_str()), Some(&1.into()));
     }
+}
+
+/// As deciding and applying, and the hash of the record.
+fn round_replay() {
+    let (state, batch, _) = round(256);
+    let base = || state.iter().map(|(key, entry)| (key.clone(), entry.value.clone()));
+    let hive = Hive::builder().base(base()).seed(7).clock(|| 0).build().expect("it is a hive");
+    let outcomes = hive.propose_many(batch).expect("it is open").wait();
+    let history = hive.history();
+    let base = State::base(base());
+    let again = || replay(base.clone(), history.iter().map(|record| &**record));
+    let states = counted(|| (0..16).map(|_| again()).collect::<Vec<_>>());
+    assert!(states.iter().flatten().all(|state| state.version() == hive.version()));
+    assert_eq!((history.len(), states.len(), outcomes.len()), (1, 16, 256));
 }
 
 fn parse_pack() {

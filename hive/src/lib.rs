@@ -88,7 +88,7 @@ mod agent;
 mod claims;
 mod config;
 pub mod consensus;
-mod digest;
+mod encoding;
 mod error;
 mod hive;
 mod id;
@@ -121,7 +121,9 @@ pub use agent::{
 pub use agent::{PROTOCOL_VERSION, Program};
 pub use claims::{Claim, ClaimError, Claims, Fenced};
 pub use config::HiveBuilder;
-pub use digest::Digest;
+pub use encoding::Digest;
+#[doc(hidden)]
+pub use encoding::fuzzing;
 pub use error::{HiveError, ProposeError, TransactError};
 pub use hive::Hive;
 pub use id::{AgentId, ProposalId};

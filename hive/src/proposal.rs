@@ -9,7 +9,7 @@ pub use queenright_primitives::proposal::Read;
 use queenright_primitives::schedule::Class;
 
 use crate::consensus::QuorumRule;
-use crate::digest::{self, Digest};
+use crate::encoding::{self, Digest};
 use crate::id::{AgentId, ProposalId};
 use crate::key::{IntoKey, Key, KeyError};
 use crate::op::Op;
@@ -145,7 +145,7 @@ impl Proposal {
 
     /// A digest of all of it: what a [ballot](crate::consensus::Ballot) is about.
     pub fn digest(&self) -> Digest {
-        digest::digest(self)
+        encoding::digest(self)
     }
 
     /// Adds an operation on a key.

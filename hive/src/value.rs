@@ -34,6 +34,10 @@ pub enum Value {
     Requirement(Arc<Requirement>),
 }
 
+/// What [`Value::kind`] says.
+pub(crate) const KINDS: [&str; 7] =
+    ["boolean", "number", "text", "list", "set", "map", "version requirement"];
+
 impl Value {
     /// A float; `None` if it is not finite, since such a value has no place in an order.
     pub fn float(number: f64) -> Option<Value> {
@@ -269,7 +273,7 @@ impl fmt::Display for Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
@@ -290,7 +294,7 @@ mod tests {
         ]
     }
 
-    fn value() -> impl Strategy<Value = Value> {
+    pub(crate) fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             3 => number(),
             1 => any::<bool>().prop_map(Value::from),
@@ -336,6 +340,14 @@ mod tests {
         assert!(Value::from(-1) > float(-1.5) && Value::from(-2) < float(-1.5));
         assert!(Value::from(i64::MAX) < float(9.3e18) && Value::from(i64::MIN) > float(-9.3e18));
         assert!(Value::from(1) < float(1.0) && float(1.0) > Value::from(1));
+    }
+
+    #[test]
+    fn kinds_are_all_there_are() {
+        let requirement = Value::from(Requirement::any());
+        let each = [true.into(), 1.into(), "".into(), vec![].into(), Value::set([])];
+        let each = each.into_iter().chain([Value::Map(Arc::default()), requirement]);
+        assert!(each.map(|value| value.kind()).eq(KINDS));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::quorum::{Ballot, CastVote, QuorumRule, Tally, VoteError};
-use crate::digest::digest;
+use crate::encoding::{Decode, DecodeError, Digest, Encode, Sink, Source, digest};
 use crate::id::ProposalId;
 use crate::proposal::Proposal;
 
@@ -117,10 +117,58 @@ impl Ballots {
     }
 }
 
+/// What is open; how it stands and when it closes follows from that.
+impl Encode for Ballots {
+    fn encode(&self, sink: &mut Sink) {
+        sink.number(self.open.len() as u64);
+        for OpenBallot { proposal, ballot, closes, .. } in self.open.values() {
+            proposal.encode(sink);
+            ballot.encode(sink);
+            closes.encode(sink);
+        }
+    }
+}
+
+/// Each of them is looked at once more when ballots are closed next.
+impl Decode for Ballots {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        let open = |source: &mut Source<'_>| {
+            let open = OpenBallot::decode(source)?;
+            Ok(((open.proposal.id.clone(), open.proposal.attempt), open))
+        };
+        let open = source.ascending(open, |(attempt, _): &(Attempt, _)| attempt)?;
+        let closing = open.iter().map(|(attempt, open)| (open.closes, attempt.clone())).collect();
+        let changed = open.iter().map(|(attempt, _)| attempt.clone()).collect();
+        Ok(Ballots { open: BTreeMap::from_iter(open), closing, changed })
+    }
+}
+
+impl Decode for OpenBallot {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        let offset = source.offset();
+        let proposal = Arc::<Proposal>::decode(source)?;
+        let content = Digest::of(source.since(offset));
+        let Some(rule) = &proposal.quorum else {
+            return Err(source.error("a ballot on what needs no votes"));
+        };
+        let offset = source.offset();
+        let ballot = Ballot::decode(source)?;
+        if ballot.content != content {
+            return Err(DecodeError { offset, what: "votes on another proposal" });
+        }
+        let tally = rule.count(&ballot);
+        Ok(OpenBallot { proposal, ballot, tally, closes: Decode::decode(source)? })
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::consensus::{Threshold, Vote};
+    use crate::encoding::tests::{any_proposal, are_read_strictly, damage};
+    use crate::encoding::{decoded, encoded};
     use crate::state::{Snapshot, State};
 
     fn proposal(id: &str, rule: QuorumRule) -> Arc<Proposal> {
@@ -174,5 +222,81 @@ mod tests {
         ballots.cast(&CastVote::on("a", "a", Vote::Yes), 1).unwrap();
         assert!(ballots.withdraw(&("a".into(), 0)).is_some());
         assert!(ballots.close(u64::MAX).is_empty() && ballots.withdraw(&("a".into(), 0)).is_none());
+    }
+
+    /// What happens to ballots, at a time after the last.
+    #[derive(Clone, Debug)]
+    enum Event {
+        Open(usize),
+        Cast(usize, usize, Vote),
+        Withdraw(usize),
+        Close,
+        /// Those of the one hive are read back.
+        Restart,
+    }
+
+    fn event() -> impl Strategy<Value = (Event, u64)> {
+        let votes = vec![Vote::Yes, Vote::Yes, Vote::No, Vote::Abstain, Vote::Veto];
+        let event = prop_oneof![
+            3 => (0usize..4).prop_map(Event::Open),
+            8 => (0usize..4, 0usize..3, prop::sample::select(votes))
+                .prop_map(|(id, member, vote)| Event::Cast(id, member, vote)),
+            1 => (0usize..4).prop_map(Event::Withdraw),
+            2 => Just(Event::Close),
+            2 => Just(Event::Restart),
+        ];
+        (event, 0u64..4)
+    }
+
+    proptest! {
+        #[test]
+        fn ballots_that_are_read_back_go_on_as_they_were(
+            events in prop::collection::vec(event(), 1..40),
+            proposals in prop::collection::vec(any_proposal(), 4),
+            damage in prop::collection::vec(damage(), 16),
+        ) {
+            let rule = |at: usize| match at {
+                0 => majority_of_three().veto(["c"]).unwrap(),
+                1 => majority_of_three().votes_may_change(),
+                _ => majority_of_three(),
+            };
+            let to_vote_on = |(at, proposal): (usize, Proposal)| {
+                let id = ["a", "b", "c", "d"][at].into();
+                Arc::new(Proposal { id, ..proposal }.with_quorum(rule(at)))
+            };
+            let proposals: Vec<_> = proposals.into_iter().enumerate().map(to_vote_on).collect();
+            let (mut on, mut again) = (Ballots::default(), Ballots::default());
+            let mut now = 0;
+            for (event, later) in events {
+                now += later;
+                let attempt = |id: usize| (proposals[id].id.clone(), proposals[id].attempt);
+                match event {
+                    Event::Open(id) => {
+                        let proposal = &proposals[id];
+                        prop_assert_eq!(on.open(proposal, now), again.open(proposal, now));
+                    }
+                    Event::Cast(id, member, vote) => {
+                        let (proposal, attempt) = attempt(id);
+                        let member = ["a", "b", "c"][member].into();
+                        let vote = CastVote { proposal, attempt, member, vote };
+                        prop_assert_eq!(on.cast(&vote, now), again.cast(&vote, now));
+                    }
+                    Event::Withdraw(id) => {
+                        prop_assert_eq!(on.withdraw(&attempt(id)), again.withdraw(&attempt(id)));
+                    }
+                    Event::Close => prop_assert_eq!(on.close(now), again.close(now)),
+                    Event::Restart => {
+                        let bytes = encoded(&again);
+                        again = decoded(&bytes).unwrap();
+                        for damage in &damage {
+                            are_read_strictly::<Ballots>(&damage.to(&bytes))?;
+                        }
+                    }
+                }
+                prop_assert!(on.iter().eq(again.iter()));
+                prop_assert_eq!(on.next_closing(), again.next_closing());
+                prop_assert_eq!(encoded(&on), encoded(&again));
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use queenright_primitives::Version;
 
 use super::restore::{Memory, image};
-use crate::digest::Digest;
+use crate::encoding::Digest;
 use crate::error::HiveError;
 use crate::log::{Archive, LogError, Record};
 use crate::observe;

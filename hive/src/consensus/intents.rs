@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use queenright_primitives::Version;
 
 use super::round::{RoundInput, Verdicts};
-use crate::digest::{Digest, Feed, Sink, digest};
+use crate::encoding::{Decode, DecodeError, Digest, Encode, Sink, Source, digest};
 use crate::id::ProposalId;
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;
@@ -21,14 +21,17 @@ pub struct Known {
     pub attempts: BTreeMap<u32, (Digest, Outcome)>,
 }
 
-impl Feed for Known {
-    fn feed(&self, sink: &mut Sink) {
-        self.committed.feed(sink);
-        sink.number(self.attempts.len() as u64);
-        for (attempt, (bytes, outcome)) in &self.attempts {
-            bytes.feed(sink.number(u64::from(*attempt)));
-            outcome.feed(sink);
-        }
+impl Encode for Known {
+    fn encode(&self, sink: &mut Sink) {
+        let Known { committed, attempts } = self;
+        committed.encode(sink);
+        attempts.encode(sink);
+    }
+}
+
+impl Decode for Known {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        Ok(Known { committed: Decode::decode(source)?, attempts: Decode::decode(source)? })
     }
 }
 
@@ -155,6 +158,90 @@ impl Answers {
             let refused = Refused { round, content, outcome: outcome.clone() };
             attempts.insert(proposal.attempt, refused);
         }
+    }
+}
+
+/// Only what is known, of which the younger table hides nothing in the older: the same answers have the same bytes, whatever is
+/// still in memory.
+impl Encode for Intents {
+    fn encode(&self, sink: &mut Sink) {
+        let Intents { younger, older, older_until, horizon } = self;
+        older_until.encode(sink);
+        horizon.encode(sink);
+        for table in [younger, older] {
+            let known = table.iter().filter(|(_, answers)| answers.last >= *horizon);
+            let mut known: Vec<_> = known.collect();
+            known.sort_unstable_by_key(|(id, _)| *id);
+            sink.all(known);
+        }
+    }
+}
+
+/// Refuses what is not known any more, and what stands in both tables.
+impl Decode for Intents {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        let (older_until, horizon) = <(Version, Version)>::decode(source)?;
+        let known = |source: &mut Source<'_>| {
+            let known = <(ProposalId, Answers)>::decode(source)?;
+            match known.1.last >= horizon {
+                true => Ok(known),
+                false => Err(source.error("an answer that is forgotten")),
+            }
+        };
+        let younger = Table::from_iter(source.ascending(known, |(id, _)| id)?);
+        let only_older = |source: &mut Source<'_>| {
+            let known = known(source)?;
+            match younger.contains_key(&known.0) {
+                true => Err(source.error("an intent that was answered later")),
+                false => Ok(known),
+            }
+        };
+        let older = Table::from_iter(source.ascending(only_older, |(id, _)| id)?);
+        Ok(Intents { younger, older, older_until, horizon })
+    }
+}
+
+impl Encode for Answers {
+    fn encode(&self, sink: &mut Sink) {
+        let Answers { last, committed, order, refused } = self;
+        last.encode(sink);
+        committed.encode(sink);
+        if *committed > Version(0) {
+            order.encode(sink);
+        }
+        match refused {
+            Some(attempts) => attempts.0.encode(sink),
+            None => drop(sink.number(0)),
+        }
+    }
+}
+
+impl Decode for Answers {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        let (last, committed) = <(Version, Version)>::decode(source)?;
+        let order = if committed > Version(0) { u32::decode(source)? } else { 0 };
+        let attempts = BTreeMap::decode(source)?;
+        let refused = (!attempts.is_empty()).then(|| Box::new(Attempts(attempts)));
+        Ok(Answers { last, committed, order, refused })
+    }
+}
+
+impl Encode for Refused {
+    fn encode(&self, sink: &mut Sink) {
+        let Refused { round, content, outcome } = self;
+        round.encode(sink);
+        content.encode(sink);
+        outcome.encode(sink);
+    }
+}
+
+impl Decode for Refused {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        Ok(Refused {
+            round: Decode::decode(source)?,
+            content: Decode::decode(source)?,
+            outcome: Decode::decode(source)?,
+        })
     }
 }
 

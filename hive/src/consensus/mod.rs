@@ -26,6 +26,7 @@ pub use ballots::OpenBallot;
 pub(crate) use ballots::{Attempt, Ballots};
 pub use intake::WhenFull;
 pub(crate) use intake::{Counted, Intake, Submission};
+pub(crate) use intents::Intents;
 pub use intents::Known;
 pub(crate) use news::News;
 pub use permissions::Permissions;

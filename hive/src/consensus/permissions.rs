@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::digest::{Feed, Sink};
+use crate::encoding::{Decode, DecodeError, Encode, Sink, Source};
 use crate::id::AgentId;
 use crate::key::{Key, KeyError};
 
@@ -62,17 +62,27 @@ impl Permissions {
     }
 }
 
-impl Feed for Permissions {
-    fn feed(&self, sink: &mut Sink) {
-        let Some(granted) = &self.granted else {
-            sink.tag(0);
-            return;
+impl Encode for Permissions {
+    fn encode(&self, sink: &mut Sink) {
+        self.granted.encode(sink);
+    }
+}
+
+impl Decode for Permissions {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        let grant = |source: &mut Source<'_>| {
+            let agent = AgentId::decode(source)?;
+            let prefixes = source.ascending(Source::prefix, |prefix| prefix)?;
+            Ok((agent, BTreeSet::from_iter(prefixes)))
         };
-        sink.tag(1).number(granted.len() as u64);
-        for (agent, prefixes) in granted.iter() {
-            agent.feed(sink);
-            sink.all(prefixes.iter());
-        }
+        let granted = source.tagged("neither everybody nor some", |tag, source| {
+            Ok(match tag {
+                0 => Some(None),
+                1 => Some(Some(source.ascending(grant, |(agent, _)| agent)?)),
+                _ => None,
+            })
+        })?;
+        Ok(Permissions { granted: granted.map(|grants| Arc::new(BTreeMap::from_iter(grants))) })
     }
 }
 

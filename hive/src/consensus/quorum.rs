@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::digest::{Digest, Feed, Sink};
+use crate::encoding::Digest;
 use crate::id::{AgentId, ProposalId};
 
 /// How much of the roll has to say yes. With weights, shares are shares of the weight.
@@ -482,63 +482,6 @@ impl fmt::Display for QuorumError {
 
 impl std::error::Error for QuorumError {}
 
-impl Feed for QuorumRule {
-    fn feed(&self, sink: &mut Sink) {
-        sink.number(self.roll.len() as u64);
-        for (member, weight) in &self.roll {
-            member.feed(sink);
-            sink.number(u64::from(*weight));
-        }
-        match self.threshold {
-            Threshold::Majority => sink.tag(1),
-            Threshold::Unanimous => sink.tag(2),
-            Threshold::Fraction { of, among } => {
-                sink.tag(3).number(u64::from(of)).number(u64::from(among))
-            }
-            Threshold::Weight(weight) => sink.tag(4).number(weight),
-        };
-        sink.number(self.within);
-        match &self.tie {
-            Tie::Fails => drop(sink.tag(1)),
-            Tie::Passes => drop(sink.tag(2)),
-            Tie::Chair(chair) => chair.feed(sink.tag(3)),
-        }
-        sink.number(self.veto.len() as u64);
-        self.veto.iter().for_each(|holder| holder.feed(sink));
-        sink.tag(u8::from(self.may_change_vote));
-    }
-}
-
-impl Feed for Vote {
-    fn feed(&self, sink: &mut Sink) {
-        sink.tag(match self {
-            Vote::Yes => 1,
-            Vote::No => 2,
-            Vote::Abstain => 3,
-            Vote::Veto => 4,
-        });
-    }
-}
-
-impl Feed for Ballot {
-    fn feed(&self, sink: &mut Sink) {
-        self.content.feed(sink);
-        sink.number(self.votes.len() as u64);
-        for (member, vote) in &self.votes {
-            member.feed(sink);
-            vote.feed(sink);
-        }
-    }
-}
-
-impl Feed for CastVote {
-    fn feed(&self, sink: &mut Sink) {
-        self.proposal.feed(sink);
-        sink.number(u64::from(self.attempt));
-        self.member.feed(sink);
-        self.vote.feed(sink);
-    }
-}
-
+mod encoding;
 #[cfg(test)]
 mod tests;

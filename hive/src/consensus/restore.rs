@@ -7,7 +7,7 @@ use queenright_primitives::Version;
 use super::ballots::Ballots;
 use super::intents::Intents;
 use super::round::{apply, horizon};
-use crate::digest::Digest;
+use crate::encoding::Digest;
 use crate::encoding::{Decode, DecodeError, Encode, Sink, Source, decoded, encoded};
 use crate::log::{Archive, Image, LogError, Recent, Record};
 use crate::state::State;

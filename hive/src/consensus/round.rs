@@ -23,7 +23,7 @@ use self::footprints::Footprints;
 pub use self::input::{Limits, RoundInput, RoundPolicy};
 use self::operations::Operations;
 use self::order::{Order, order};
-use crate::digest::{Digest, Feed, Sink, digest};
+use crate::encoding::{Decode, DecodeError, Digest, Encode, Sink, Source, digest};
 use crate::id::ProposalId;
 use crate::outcome::{Outcome, Rule, Winner};
 use crate::proposal::Proposal;
@@ -63,10 +63,31 @@ impl Verdicts {
         each.sort();
         let mut sink = Sink::new();
         for (id, attempt, outcome, pending) in each {
-            id.feed(&mut sink);
-            outcome.feed(sink.number(u64::from(attempt)).tag(u8::from(pending)));
+            id.encode(&mut sink);
+            attempt.encode(&mut sink);
+            outcome.encode(&mut sink);
+            pending.encode(&mut sink);
         }
         sink.finish()
+    }
+}
+
+impl Encode for Verdicts {
+    fn encode(&self, sink: &mut Sink) {
+        let Verdicts { outcomes, accepted, serial, pending } = self;
+        outcomes.encode(sink);
+        [accepted, serial, pending].into_iter().for_each(|places| places.encode(sink));
+    }
+}
+
+impl Decode for Verdicts {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        Ok(Verdicts {
+            outcomes: Decode::decode(source)?,
+            accepted: Decode::decode(source)?,
+            serial: Decode::decode(source)?,
+            pending: Decode::decode(source)?,
+        })
     }
 }
 

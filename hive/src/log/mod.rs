@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use queenright_primitives::Version;
 
-use crate::digest::Digest;
+use crate::encoding::Digest;
 #[cfg(feature = "disk")]
 pub use disk::{DiskLog, DiskLogOptions, DiskReader, Durability, Keep, Opening, Torn, Verified};
 pub use error::LogError;

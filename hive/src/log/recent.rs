@@ -4,7 +4,7 @@ use std::sync::Arc;
 use queenright_primitives::Version;
 
 use super::Record;
-use crate::digest::Digest;
+use crate::encoding::Digest;
 
 /// The last rounds, for whoever looks back.
 #[derive(Debug)]

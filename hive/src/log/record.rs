@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::consensus::{CastVote, RoundInput, Verdicts};
-use crate::digest::{Digest, Feed, Sink};
+use crate::encoding::{self, Decode, DecodeError, Digest, Encode, Sink, Source};
 use crate::proposal::Proposal;
 
 /// A round as it was decided: what came in, on what it depended, what was said.
@@ -28,36 +28,82 @@ impl Record {
     pub(crate) fn new(
         previous: Digest,
         input: RoundInput,
+        votes: (Vec<Arc<Proposal>>, Vec<CastVote>),
+        batch: Vec<Proposal>,
+        verdicts: Verdicts,
+    ) -> Self {
+        let mut record = Record::without_digest(previous, input, votes, batch, verdicts);
+        record.digest = record.computed_digest();
+        record
+    }
+
+    /// The record, and its [bytes](Self::to_bytes), of which the digest is made as well.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the log on disk, which is next"))]
+    pub(crate) fn with_bytes(
+        previous: Digest,
+        input: RoundInput,
+        votes: (Vec<Arc<Proposal>>, Vec<CastVote>),
+        batch: Vec<Proposal>,
+        verdicts: Verdicts,
+    ) -> (Self, Vec<u8>) {
+        let mut record = Record::without_digest(previous, input, votes, batch, verdicts);
+        let bytes = record.to_bytes();
+        record.digest = Digest::of(&bytes);
+        (record, bytes)
+    }
+
+    fn without_digest(
+        previous: Digest,
+        input: RoundInput,
         (opened, votes): (Vec<Arc<Proposal>>, Vec<CastVote>),
         batch: Vec<Proposal>,
         verdicts: Verdicts,
     ) -> Self {
         let digest = Digest::default();
-        let mut record = Record { previous, input, opened, votes, batch, verdicts, digest };
-        record.digest = record.computed_digest();
-        record
+        Record { previous, input, opened, votes, batch, verdicts, digest }
     }
 
     /// The digest that the other fields have now.
     pub(crate) fn computed_digest(&self) -> Digest {
-        let mut sink = Sink::new();
-        self.previous.feed(&mut sink);
-        self.input.feed(&mut sink);
-        sink.all(self.opened.iter().map(|proposal| &**proposal)).all(self.votes.iter());
-        sink.all(self.batch.iter()).all(self.verdicts.outcomes.iter());
-        sink.number(self.verdicts.serial.len() as u64);
-        sink.number(self.verdicts.pending.len() as u64);
-        let Verdicts { accepted, serial, pending, .. } = &self.verdicts;
-        for places in [accepted, serial, pending] {
-            places.iter().for_each(|&place| {
-                sink.number(place as u64);
-            });
-        }
-        sink.finish()
+        encoding::digest(self)
+    }
+
+    /// All fields but the digest, which is that of these bytes.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        encoding::encoded(self)
     }
 
     /// The accepted proposals in the order they were judged.
     pub fn accepted(&self) -> impl Iterator<Item = &Proposal> {
         self.verdicts.accepted.iter().filter_map(|&place| self.batch.get(place))
+    }
+}
+
+impl Encode for Record {
+    fn encode(&self, sink: &mut Sink) {
+        let Record { previous, input, opened, votes, batch, verdicts, digest: _ } = self;
+        previous.encode(sink);
+        input.encode(sink);
+        opened.encode(sink);
+        votes.encode(sink);
+        batch.encode(sink);
+        verdicts.encode(sink);
+    }
+}
+
+impl Decode for Record {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        let offset = source.offset();
+        let mut record = Record {
+            previous: Decode::decode(source)?,
+            input: Decode::decode(source)?,
+            opened: Decode::decode(source)?,
+            votes: Decode::decode(source)?,
+            batch: Decode::decode(source)?,
+            verdicts: Decode::decode(source)?,
+            digest: Digest::default(),
+        };
+        record.digest = Digest::of(source.since(offset));
+        Ok(record)
     }
 }

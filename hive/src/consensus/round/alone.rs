@@ -6,7 +6,7 @@ use queenright_primitives::proposal::Read;
 use super::footprints::{Footprints, Gathered};
 use super::{RoundInput, Set};
 use crate::consensus::Ballot;
-use crate::digest::digest;
+use crate::encoding::digest;
 use crate::key::Key;
 use crate::op::Op;
 use crate::outcome::{Fence, Outcome, Rule, Winner};

@@ -7,7 +7,7 @@ use queenright_primitives::claim::FencingToken;
 
 use crate::consensus::intents::Known;
 use crate::consensus::{Ballot, Permissions};
-use crate::digest::{Feed, Sink};
+use crate::encoding::{Decode, DecodeError, Encode, Sink, Source};
 use crate::id::{AgentId, ProposalId};
 use crate::key::Key;
 
@@ -99,40 +99,71 @@ impl RoundInput {
     }
 }
 
-impl Feed for RoundInput {
-    fn feed(&self, sink: &mut Sink) {
-        self.round.feed(sink);
-        sink.number(self.now).number(self.seed);
-        let Limits { keys, bytes, value, proposals } = self.policy.limits;
-        [keys, bytes, value, proposals].into_iter().for_each(|limit| {
-            sink.number(limit as u64);
-        });
-        sink.number(self.policy.aging).number(self.policy.window).number(self.policy.pending);
-        self.policy.permissions.feed(sink);
-        sink.number(self.decided.len() as u64);
-        for (id, known) in &self.decided {
-            id.feed(sink);
-            known.feed(sink);
-        }
-        sink.number(self.cancelled.len() as u64);
-        for (id, attempt) in &self.cancelled {
-            id.feed(sink);
-            sink.number(u64::from(*attempt));
-        }
-        sink.number(self.claims.len() as u64);
-        for (key, token) in &self.claims {
-            key.feed(sink);
-            token.feed(sink);
-        }
-        sink.number(self.incarnations.len() as u64);
-        for (agent, incarnation) in &self.incarnations {
-            agent.feed(sink);
-            sink.number(*incarnation);
-        }
-        sink.number(self.ballots.len() as u64);
-        for ((id, attempt), ballot) in &self.ballots {
-            id.feed(sink);
-            ballot.feed(sink.number(u64::from(*attempt)));
-        }
+impl Encode for Limits {
+    fn encode(&self, sink: &mut Sink) {
+        let Limits { keys, bytes, value, proposals } = self;
+        [keys, bytes, value, proposals].into_iter().for_each(|limit| limit.encode(sink));
+    }
+}
+
+impl Decode for Limits {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        Ok(Limits {
+            keys: Decode::decode(source)?,
+            bytes: Decode::decode(source)?,
+            value: Decode::decode(source)?,
+            proposals: Decode::decode(source)?,
+        })
+    }
+}
+
+impl Encode for RoundPolicy {
+    fn encode(&self, sink: &mut Sink) {
+        let RoundPolicy { limits, aging, window, pending, permissions } = self;
+        limits.encode(sink);
+        [aging, window, pending].into_iter().for_each(|rounds| rounds.encode(sink));
+        permissions.encode(sink);
+    }
+}
+
+impl Decode for RoundPolicy {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        Ok(RoundPolicy {
+            limits: Decode::decode(source)?,
+            aging: Decode::decode(source)?,
+            window: Decode::decode(source)?,
+            pending: Decode::decode(source)?,
+            permissions: Decode::decode(source)?,
+        })
+    }
+}
+
+impl Encode for RoundInput {
+    fn encode(&self, sink: &mut Sink) {
+        self.round.encode(sink);
+        self.now.encode(sink);
+        self.seed.encode(sink);
+        self.policy.encode(sink);
+        self.decided.encode(sink);
+        self.cancelled.encode(sink);
+        self.claims.encode(sink);
+        self.incarnations.encode(sink);
+        self.ballots.encode(sink);
+    }
+}
+
+impl Decode for RoundInput {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        Ok(RoundInput {
+            round: Decode::decode(source)?,
+            now: Decode::decode(source)?,
+            seed: Decode::decode(source)?,
+            policy: Decode::decode(source)?,
+            decided: Decode::decode(source)?,
+            cancelled: Decode::decode(source)?,
+            claims: Decode::decode(source)?,
+            incarnations: Decode::decode(source)?,
+            ballots: Decode::decode(source)?,
+        })
     }
 }

@@ -3,7 +3,7 @@
 use siphasher::sip::SipHasher13;
 
 use super::{RoundInput, Set};
-use crate::digest::Sink;
+use crate::encoding::Sink;
 use crate::id::ProposalId;
 use crate::proposal::Proposal;
 
@@ -72,7 +72,8 @@ struct Lots(SipHasher13);
 impl Lots {
     fn of(input: &RoundInput) -> Self {
         let mut sink = Sink::new();
-        let digest = sink.number(input.seed).number(input.round.0).finish();
+        let [seed, round] = [input.seed, input.round.0].map(u64::to_le_bytes);
+        let digest = sink.bytes(&seed).bytes(&round).finish();
         let key = |part: usize| {
             let bytes = digest.0.iter().skip(part * 8).take(8);
             bytes.rev().fold(0, |word, byte| word << 8 | u64::from(*byte))

@@ -2,7 +2,7 @@
 
 use queenright_primitives::Version;
 
-use crate::digest::Digest;
+use crate::encoding::Digest;
 use crate::log::Entry;
 
 /// How a frame begins. These bytes are nowhere in UTF-8.

@@ -9,7 +9,7 @@ use queenright_primitives::Version;
 use super::files::{self, doing};
 use super::frame::{u32_at, u64_at};
 use super::manifest::FORMAT;
-use crate::digest::Digest;
+use crate::encoding::Digest;
 use crate::log::{Image, LogError};
 
 const MAGIC: [u8; 8] = *b"\xf8QRIMAG\n";

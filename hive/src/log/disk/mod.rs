@@ -32,7 +32,7 @@ pub use self::open::{Opening, Torn};
 pub use self::read::{DiskReader, Verified};
 use super::points;
 use super::{Archive, CommitLog, Entries, Entry, Image, LogError};
-use crate::digest::Digest;
+use crate::encoding::Digest;
 use crate::lock::lock;
 
 /// What an answer promises.

@@ -14,7 +14,7 @@ use super::frame::{Frame, Salt};
 use super::manifest::{Listed, Manifest};
 use super::read::{self, Scanned, Start};
 use super::{DiskLog, DiskLogOptions, Layout, Shared, manifest, random, segment};
-use crate::digest::Digest;
+use crate::encoding::Digest;
 use crate::log::LogError;
 
 pub(super) const LOCK: &str = "LOCK";

@@ -11,7 +11,7 @@ use super::frame;
 use super::manifest::{self, Manifest};
 use super::open::Torn;
 use super::segment::{Bad, Segment, Wanted, damaged};
-use crate::digest::Digest;
+use crate::encoding::Digest;
 use crate::log::{Entries, Entry, Image, LogError};
 
 /// Where a frame begins, and what is before it.

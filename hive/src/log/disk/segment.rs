@@ -9,7 +9,7 @@ use queenright_primitives::Version;
 use super::files::{self, doing};
 use super::frame::{self, Frame, Salt, u32_at, u64_at};
 use super::manifest::FORMAT;
-use crate::digest::Digest;
+use crate::encoding::Digest;
 use crate::log::LogError;
 
 const MAGIC: [u8; 8] = *b"\xf8QRSEGM\n";

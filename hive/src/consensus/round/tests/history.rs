@@ -5,6 +5,9 @@ use std::sync::Arc;
 use super::*;
 use crate::consensus::intents::{Intents, Known};
 use crate::consensus::{Ballot, Permissions, QuorumRule, Threshold, Vote};
+use crate::encoding::tests::{are_read_strictly, damage};
+use crate::encoding::{decoded, encoded};
+use crate::log::Record;
 use crate::proposal::Claimed;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{TestCaseError, TestRunner};
@@ -128,8 +131,11 @@ struct History {
     /// By version.
     states: Vec<State>,
     intents: Intents,
-    /// The same rounds, each in another order of arrival.
+    /// The same rounds, each in another order of arrival, in a hive that is sometimes read back from its bytes.
     turned: Intents,
+    turned_state: State,
+    /// The bytes of each round's record.
+    records: Vec<Vec<u8>>,
     /// The last attempt of each intent that is under way.
     under_way: HashMap<usize, Proposal>,
     fresh: usize,
@@ -139,12 +145,15 @@ struct History {
 
 impl History {
     fn with(window: u64, pending: u64) -> Self {
+        let first = base(&[("a/b", 1), ("d", 2)]);
         History {
             window,
             pending,
-            states: vec![base(&[("a/b", 1), ("d", 2)])],
+            states: vec![first.clone()],
             intents: Intents::default(),
             turned: Intents::default(),
+            turned_state: first,
+            records: Vec::new(),
             under_way: HashMap::new(),
             fresh: 0,
             committed: HashMap::new(),
@@ -239,9 +248,11 @@ impl History {
         let said = oracle::Answers::of(&batch, &verdicts);
         prop_assert_eq!(said, oracle::decide(&state, &batch, &input), "{:#?}", batch);
         self.does_not_depend_on_arrival(&batch, turn, &input, &verdicts, &next)?;
+        self.is_recorded(&batch, &input, &verdicts)?;
         self.is_serial(&batch, &verdicts, &next)?;
         self.answers_once(&batch, &verdicts)?;
         self.intents.remember(&input, &batch, &verdicts, next.horizon);
+        prop_assert_eq!(encoded(&self.intents), encoded(&self.turned));
         self.states.push(next);
         Ok(verdicts)
     }
@@ -260,12 +271,35 @@ impl History {
         places.rotate_left(turn % batch.len());
         places.reverse();
         let turned: Vec<_> = places.iter().map(|&place| batch[place].clone()).collect();
-        let again = decide(self.state(), &turned, input);
+        let again = decide(&self.turned_state, &turned, input);
         for (place, outcome) in places.iter().zip(&again.outcomes) {
             prop_assert_eq!(outcome, &verdicts.outcomes[*place]);
         }
-        prop_assert_eq!(digest(&apply(self.state(), &turned, input, &again)), digest(next));
+        self.turned_state = apply(&self.turned_state, &turned, input, &again);
+        prop_assert_eq!(digest(&self.turned_state), digest(next));
         self.turned.remember(input, &turned, &again, next.horizon);
+        Ok(())
+    }
+
+    /// State and answers are read back from their bytes: nothing that comes later must tell.
+    fn restart(&mut self) {
+        self.turned = decoded(&encoded(&self.turned)).unwrap();
+        self.turned_state = decoded(&encoded(&self.turned_state)).unwrap();
+    }
+
+    /// What is recorded is read back from its bytes.
+    fn is_recorded(
+        &mut self,
+        batch: &[Proposal],
+        input: &RoundInput,
+        verdicts: &Verdicts,
+    ) -> Result<(), TestCaseError> {
+        let (input, verdicts, batch) = (input.clone(), verdicts.clone(), batch.to_vec());
+        let (record, bytes) =
+            Record::with_bytes(Digest::default(), input, Default::default(), batch, verdicts);
+        prop_assert_eq!(record.computed_digest(), record.digest);
+        prop_assert_eq!(decoded(&bytes), Ok(record));
+        self.records.push(bytes);
         Ok(())
     }
 
@@ -348,13 +382,38 @@ proptest! {
 
     #[test]
     fn many_rounds_keep_every_promise(
-        rounds in prop::collection::vec((prop::collection::vec(plan(), 1..7), 0usize..7), 1..10),
+        rounds in prop::collection::vec(
+            (prop::collection::vec(plan(), 1..7), 0usize..7, prop::bool::weighted(0.2)),
+            1..10,
+        ),
         window in 0u64..8,
         pending in 0u64..4,
     ) {
         let mut history = History::with(window, pending);
-        for (plans, turn) in &rounds {
+        for (plans, turn, restarts) in &rounds {
+            if *restarts {
+                history.restart();
+            }
             history.round(plans, *turn)?;
+        }
+    }
+
+    #[test]
+    fn what_rounds_leave_is_read_strictly(
+        rounds in prop::collection::vec(prop::collection::vec(plan(), 1..7), 1..10),
+        damage in prop::collection::vec(damage(), 64),
+    ) {
+        let mut history = History::with(4, 2);
+        for plans in &rounds {
+            history.round(plans, 0)?;
+        }
+        let (intents, state) = (encoded(&history.intents), encoded(history.state()));
+        for damage in &damage {
+            for record in &history.records {
+                are_read_strictly::<Record>(&damage.to(record))?;
+            }
+            are_read_strictly::<Intents>(&damage.to(&intents))?;
+            are_read_strictly::<State>(&damage.to(&state))?;
         }
     }
 }

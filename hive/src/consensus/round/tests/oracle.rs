@@ -85,7 +85,8 @@ fn in_turn(batch: &[Proposal], input: &RoundInput) -> Vec<usize> {
         let steps = (input.round.0 - proposal.born.0 - 1) / input.policy.aging;
         let class = proposal.hint.class.index() as u64;
         let due = if steps > class { Some(0) } else { proposal.hint.deadline };
-        let key = Sink::new().number(input.seed).number(input.round.0).finish().0;
+        let (seed, round) = (input.seed.to_le_bytes(), input.round.0.to_le_bytes());
+        let key = Digest::of(&[seed, round].concat()).0;
         let word = |from: usize| u64::from_le_bytes(key[from..from + 8].try_into().unwrap());
         let lot =
             SipHasher13::new_with_keys(word(0), word(8)).hash(proposal.id.as_str().as_bytes());

@@ -1,0 +1,143 @@
+//! The canonical bytes of votes, and of what they are counted by.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Ballot, CastVote, QuorumRule, Tally, Threshold, Tie, Vote};
+use crate::encoding::{Decode, DecodeError, Encode, Sink, Source, tags};
+use crate::id::AgentId;
+
+impl Encode for Threshold {
+    fn encode(&self, sink: &mut Sink) {
+        match *self {
+            Threshold::Majority => drop(sink.tag(1)),
+            Threshold::Unanimous => drop(sink.tag(2)),
+            Threshold::Fraction { of, among } => (of, among).encode(sink.tag(3)),
+            Threshold::Weight(weight) => weight.encode(sink.tag(4)),
+        }
+    }
+}
+
+impl Decode for Threshold {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        source.tagged("no threshold", |tag, source| {
+            Ok(Some(match tag {
+                1 => Threshold::Majority,
+                2 => Threshold::Unanimous,
+                3 => Threshold::Fraction {
+                    of: Decode::decode(source)?,
+                    among: Decode::decode(source)?,
+                },
+                4 => Threshold::Weight(Decode::decode(source)?),
+                _ => return Ok(None),
+            }))
+        })
+    }
+}
+
+impl Encode for Tie {
+    fn encode(&self, sink: &mut Sink) {
+        match self {
+            Tie::Fails => drop(sink.tag(1)),
+            Tie::Passes => drop(sink.tag(2)),
+            Tie::Chair(chair) => chair.encode(sink.tag(3)),
+        }
+    }
+}
+
+impl Decode for Tie {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        source.tagged("no end of a tie", |tag, source| {
+            Ok(Some(match tag {
+                1 => Tie::Fails,
+                2 => Tie::Passes,
+                3 => Tie::Chair(Decode::decode(source)?),
+                _ => return Ok(None),
+            }))
+        })
+    }
+}
+
+impl Encode for QuorumRule {
+    fn encode(&self, sink: &mut Sink) {
+        let QuorumRule { roll, threshold, within, tie, veto, may_change_vote } = self;
+        roll.encode(sink);
+        threshold.encode(sink);
+        within.encode(sink);
+        tie.encode(sink);
+        veto.encode(sink);
+        may_change_vote.encode(sink);
+    }
+}
+
+/// Refuses what nobody can make.
+impl Decode for QuorumRule {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        let offset = source.offset();
+        let (roll, threshold) = <(BTreeMap<AgentId, u32>, _)>::decode(source)?;
+        let (within, tie) = <(u64, Tie)>::decode(source)?;
+        let (veto, may_change_vote) = <(BTreeSet<AgentId>, bool)>::decode(source)?;
+        let rule = QuorumRule::weighted(roll, threshold)
+            .and_then(|rule| rule.within(within).tie(tie)?.veto(veto))
+            .map_err(|_| DecodeError { offset, what: "no rule by which votes can be counted" })?;
+        Ok(QuorumRule { may_change_vote, ..rule })
+    }
+}
+
+tags!("no vote", Vote { 1 => Yes, 2 => No, 3 => Abstain, 4 => Veto });
+
+impl Encode for Ballot {
+    fn encode(&self, sink: &mut Sink) {
+        let Ballot { content, votes } = self;
+        content.encode(sink);
+        votes.encode(sink);
+    }
+}
+
+impl Decode for Ballot {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        Ok(Ballot { content: Decode::decode(source)?, votes: Decode::decode(source)? })
+    }
+}
+
+impl Encode for CastVote {
+    fn encode(&self, sink: &mut Sink) {
+        let CastVote { proposal, attempt, member, vote } = self;
+        proposal.encode(sink);
+        attempt.encode(sink);
+        member.encode(sink);
+        vote.encode(sink);
+    }
+}
+
+impl Decode for CastVote {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        Ok(CastVote {
+            proposal: Decode::decode(source)?,
+            attempt: Decode::decode(source)?,
+            member: Decode::decode(source)?,
+            vote: Decode::decode(source)?,
+        })
+    }
+}
+
+impl Encode for Tally {
+    fn encode(&self, sink: &mut Sink) {
+        let Tally { yes, no, abstained, vetoed, needed, of } = self;
+        [yes, no, abstained].into_iter().for_each(|count| count.encode(sink));
+        vetoed.encode(sink);
+        [needed, of].into_iter().for_each(|count| count.encode(sink));
+    }
+}
+
+impl Decode for Tally {
+    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
+        Ok(Tally {
+            yes: Decode::decode(source)?,
+            no: Decode::decode(source)?,
+            abstained: Decode::decode(source)?,
+            vetoed: Decode::decode(source)?,
+            needed: Decode::decode(source)?,
+            of: Decode::decode(source)?,
+        })
+    }
+}
