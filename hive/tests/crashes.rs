@@ -171,11 +171,8 @@ fn check(folder: &Path, known: &Known) {
     let reader = DiskReader::open(folder).unwrap();
     let verified = reader.verify().unwrap();
     assert!(!verified.in_use);
-    let records: Vec<Record> = reader
-        .after(Version(0))
-        .unwrap()
-        .map(|entry| Record::from_bytes(&entry.unwrap().bytes).unwrap())
-        .collect();
+    let records: Vec<Record> =
+        reader.after(Version(0)).unwrap().map(|entry| entry.unwrap().record().unwrap()).collect();
     assert_eq!(records.last().map(|record| record.digest), Some(verified.head));
     let mut committed = BTreeMap::new();
     for record in &records {
@@ -222,7 +219,8 @@ fn killed_at_random(mode: &str, kills: usize) {
     let mut random = 1_u64;
     for kill in 0..kills {
         // A generator of the simplest kind: where it is killed only has to differ.
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let after = (random >> 33) as usize % 40 + 1;
         let mut command = known.command(folder.path());
         let (said, status) = known.run(command.env(MODE, mode), Some(after));
@@ -275,11 +273,11 @@ fn it_may_be_killed_at_any_point() {
 #[test]
 fn after_a_failing_write_or_sync_the_log_tells_what_became_of_it() {
     for (point, how, says) in [
-        ("log.append.before", "full", "no space"),
-        ("log.append.half", "full", "no space"),
+        ("log.append.before", "full", "no storage space"),
+        ("log.append.half", "full", "no storage space"),
         ("log.append.written", "broken", "a failpoint says so"),
         ("log.append.synced", "broken", "a failpoint says so"),
-        ("log.roll.created", "full", "no space"),
+        ("log.roll.created", "full", "no storage space"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let mut known = Known::default();

@@ -37,7 +37,7 @@ impl OpenBallot {
 }
 
 /// All ballots that are open.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Ballots {
     open: BTreeMap<Attempt, OpenBallot>,
     /// When each of them closes.

@@ -9,7 +9,7 @@ use queenright_primitives::Version;
 use super::restore::{Memory, image};
 use crate::encoding::Digest;
 use crate::error::HiveError;
-use crate::log::{Archive, LogError, Record};
+use crate::log::{Archive, LogError};
 use crate::observe;
 use crate::state::Snapshot;
 
@@ -85,10 +85,7 @@ impl Painter {
             if entry.round > version {
                 break;
             }
-            let record = Record::from_bytes(&entry.bytes).map_err(|error| LogError::Diverges {
-                round: entry.round,
-                what: error.to_string(),
-            })?;
+            let record = entry.record()?;
             self.memory.follow(&record);
             self.version = entry.round;
         }

@@ -40,7 +40,7 @@ impl Decode for Known {
 /// There are two tables, and whoever is answered goes into the younger. When the horizon has passed all that is in the older, that is emptied,
 /// and they change places: so nobody is forgotten one by one, which would cost a search each in cold memory. They hold
 /// the answers of at most twice as many rounds as the window has.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Intents {
     younger: Table,
     older: Table,
@@ -53,7 +53,7 @@ pub(crate) struct Intents {
 type Table = HashMap<ProposalId, Answers, RandomState>;
 
 /// What one intent was answered, and when last. There are hundreds of thousands of these, of which few have been refused.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Answers {
     last: Version,
     /// The version and the order of the commit; version 0 holds none.
@@ -62,11 +62,11 @@ struct Answers {
     refused: Option<Box<Attempts>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Attempts(BTreeMap<u32, Refused>);
 
 /// One refused attempt.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Refused {
     round: Version,
     content: Digest,

@@ -24,13 +24,13 @@ mod window;
 
 pub use ballots::OpenBallot;
 pub(crate) use ballots::{Attempt, Ballots};
+pub(crate) use images::Images;
 pub use intake::WhenFull;
 pub(crate) use intake::{Counted, Intake, Submission};
 pub(crate) use intents::Intents;
 pub use intents::Known;
 pub(crate) use news::News;
 pub use permissions::Permissions;
-pub(crate) use images::Images;
 pub(crate) use publish::Publisher;
 pub(crate) use queen::{Clock, Core, Queen, Stop};
 pub use quorum::{
@@ -38,6 +38,6 @@ pub use quorum::{
 };
 pub use replay::{Divergence, replay};
 pub(crate) use restore::Restored;
-pub(crate) use scribe::{Failure, Scribe, Way};
 pub use round::{Limits, RoundInput, RoundPolicy, Verdicts, apply, decide};
+pub(crate) use scribe::{Failure, Scribe, Way};
 pub use window::BatchWindow;

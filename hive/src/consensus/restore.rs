@@ -157,16 +157,15 @@ impl Restored {
         };
         for entry in archive.after(restored.state.version())? {
             let entry = entry?;
-            let record = Record::from_bytes(&entry.bytes).map_err(|error| LogError::Diverges {
-                round: entry.round,
-                what: error.to_string(),
-            })?;
+            let record = entry.record()?;
             restored.follow(&record)?;
             recent.append(Arc::new(record));
         }
         match restored.state.version() == last {
             true => Ok(restored),
-            false => Err(LogError::OutOfSequence { last: restored.state.version(), expected: last }),
+            false => {
+                Err(LogError::OutOfSequence { last: restored.state.version(), expected: last })
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use queenright_primitives::Version;
 
-use crate::encoding::Digest;
+use crate::encoding::{Digest, decoded};
 #[cfg(feature = "disk")]
 pub use disk::{DiskLog, DiskLogOptions, DiskReader, Durability, Keep, Opening, Torn, Verified};
 pub use error::LogError;
@@ -36,7 +36,7 @@ pub struct Entry {
     pub round: Version,
     /// The digest (blake3) of the bytes.
     pub digest: Digest,
-    /// The record: [`Record::from_bytes`] reads it.
+    /// What [`record`](Self::record) reads.
     pub bytes: Vec<u8>,
 }
 
@@ -100,6 +100,28 @@ pub trait Archive: Send + Sync {
     /// # Errors
     /// [`LogError`]; the log is as good as before.
     fn keep_image(&self, image: &Image) -> Result<(), LogError>;
+}
+
+impl Entry {
+    /// The record of a round, as a log keeps it.
+    pub fn of(record: &Record) -> Self {
+        let bytes = record.to_bytes();
+        Entry { round: record.input.round, digest: record.digest, bytes }
+    }
+
+    /// The record.
+    ///
+    /// # Errors
+    /// [`LogError::Diverges`] if the bytes are none, or that of another round.
+    pub fn record(&self) -> Result<Record, LogError> {
+        let diverges = |what| LogError::Diverges { round: self.round, what };
+        let record: Record = decoded(&self.bytes)
+            .map_err(|error| diverges(format!("its record cannot be read: {error}")))?;
+        match record.input.round == self.round {
+            true => Ok(record),
+            false => Err(diverges(format!("its record is that of round {}", record.input.round))),
+        }
+    }
 }
 
 impl fmt::Debug for Entry {

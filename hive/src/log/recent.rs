@@ -4,29 +4,21 @@ use std::sync::Arc;
 use queenright_primitives::Version;
 
 use super::Record;
-use crate::encoding::Digest;
 
 /// The last rounds, for whoever looks back.
 #[derive(Debug)]
 pub(crate) struct Recent {
     records: VecDeque<Arc<Record>>,
     keep: usize,
-    head: Digest,
 }
 
 impl Recent {
-    /// A log that keeps the last `keep` records.
+    /// Keeps the last `keep` records.
     pub(crate) fn keeping(keep: usize) -> Self {
-        Recent { records: VecDeque::new(), keep, head: Digest::default() }
-    }
-
-    /// The digest of the last record appended.
-    pub(crate) fn head(&self) -> Digest {
-        self.head
+        Recent { records: VecDeque::new(), keep }
     }
 
     pub(crate) fn append(&mut self, record: Arc<Record>) {
-        self.head = record.digest;
         self.records.push_back(record);
         while self.records.len() > self.keep {
             self.records.pop_front();

@@ -38,7 +38,6 @@ impl Record {
     }
 
     /// The record, and its [bytes](Self::to_bytes), of which the digest is made as well.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the log on disk, which is next"))]
     pub(crate) fn with_bytes(
         previous: Digest,
         input: RoundInput,

@@ -8,9 +8,9 @@ use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Span, debug_span, info_span, warn};
 
+use super::Logged;
 use crate::agent::{AgentEvent, Going};
 use crate::id::AgentId;
-use super::Logged;
 use crate::log::{LogError, Record};
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;

@@ -401,7 +401,7 @@ proptest! {
     #[test]
     fn what_rounds_leave_is_read_strictly(
         rounds in prop::collection::vec(prop::collection::vec(plan(), 1..7), 1..10),
-        damage in prop::collection::vec(damage(), 64),
+        damage in prop::collection::vec(damage(), 8),
     ) {
         let mut history = History::with(4, 2);
         for plans in &rounds {
