@@ -224,6 +224,21 @@ mod tests {
         assert!(ballots.close(u64::MAX).is_empty() && ballots.withdraw(&("a".into(), 0)).is_none());
     }
 
+    #[test]
+    fn ballots_on_nothing_or_on_something_else_are_not_read() {
+        let read_back = |change: fn(&mut OpenBallot)| {
+            let mut ballots = Ballots::default();
+            ballots.open(&proposal("a", majority_of_three()), 0);
+            ballots.open.values_mut().for_each(change);
+            decoded::<Ballots>(&encoded(&ballots)).map(drop).map_err(|error| error.what)
+        };
+        assert_eq!(read_back(|_| ()), Ok(()));
+        let other = read_back(|open| open.ballot.content = Digest::default());
+        assert_eq!(other, Err("votes on another proposal"));
+        let no_rule = read_back(|open| Arc::make_mut(&mut open.proposal).quorum = None);
+        assert_eq!(no_rule, Err("a ballot on what needs no votes"));
+    }
+
     /// What happens to ballots, at a time after the last.
     #[derive(Clone, Debug)]
     enum Event {
