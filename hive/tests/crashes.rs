@@ -301,7 +301,7 @@ fn a_verdict_that_was_changed_is_noticed() {
     assert!(hive.propose(proposal).unwrap().wait().is_committed());
     let mut record = (*hive.history()[0]).clone();
     let base = State::base([]);
-    assert_eq!(decide(&base.clone().into(), &record.batch, &record.input), record.verdicts);
+    assert_eq!(decide(&base, &record.batch, &record.input), record.verdicts);
     record.verdicts = Verdicts { outcomes: vec![Outcome::Expired], ..record.verdicts };
     assert!(replay(base, [&record]).is_err());
 }

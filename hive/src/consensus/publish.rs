@@ -56,11 +56,8 @@ pub(crate) struct Publisher {
 impl Publisher {
     /// Publishes a round, if there is one, and answers.
     pub(crate) fn publish(&self, step: Step) {
-        let outcomes = match step.round {
-            Some(round) => Some(self.publish_round(round)),
-            None => None,
-        };
-        let outcomes = outcomes.as_ref().map_or(&[][..], |record| &record.verdicts.outcomes);
+        let record = step.round.map(|round| self.publish_round(round));
+        let outcomes = record.as_ref().map_or(&[][..], |record| &record.verdicts.outcomes);
         for answer in step.answers {
             match answer {
                 Answer::One(sender, place) => tell(sender, outcomes[place].clone()),

@@ -21,7 +21,9 @@ use std::sync::Arc;
 
 use queenright_primitives::Version;
 
+use crate::consensus::Restored;
 use crate::encoding::{Digest, decoded};
+use crate::state::State;
 #[cfg(feature = "disk")]
 pub use disk::{DiskLog, DiskLogOptions, DiskReader, Durability, Keep, Opening, Torn, Verified};
 pub use error::LogError;
@@ -127,6 +129,16 @@ impl Entry {
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Entry({}, {}, {} bytes)", self.round, self.digest, self.bytes.len())
+    }
+}
+
+impl Image {
+    /// The state in it.
+    ///
+    /// # Errors
+    /// [`LogError::Diverges`] if there is none.
+    pub fn state(&self) -> Result<State, LogError> {
+        Ok(Restored::at(self)?.state)
     }
 }
 
