@@ -92,7 +92,7 @@ fn is_kept<T: Encode + Decode>(value: &T, damage: &[Damage]) -> Result<T, TestCa
     prop_assert_eq!(digest(value), Digest::of(&bytes));
     let longer = [bytes.as_slice(), &[0]].concat();
     prop_assert_eq!(decoded::<T>(&longer).err().map(|error| error.offset), Some(bytes.len()));
-    for len in 0..bytes.len() {
+    for len in (0..bytes.len()).step_by(1 + bytes.len() / 64) {
         prop_assert!(decoded::<T>(&bytes[..len]).is_err(), "{len} bytes of {}", hex(&bytes));
     }
     let mut damaged = bytes.clone();
