@@ -38,6 +38,6 @@ pub use quorum::{
 };
 pub use replay::{Divergence, replay};
 pub(crate) use restore::Restored;
-pub use round::{Limits, RoundInput, RoundPolicy, Verdicts, apply, decide};
+pub use round::{Limits, RULES, RoundInput, RoundPolicy, Verdicts, apply, decide};
 pub(crate) use scribe::{Failure, Scribe, Way};
 pub use window::BatchWindow;

@@ -72,7 +72,7 @@ impl Decode for Permissions {
     fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
         let grant = |source: &mut Source<'_>| {
             let agent = AgentId::decode(source)?;
-            let prefixes = source.ascending(Source::prefix, |prefix| prefix)?;
+            let prefixes = source.ascending(Key::decode, |prefix| prefix)?;
             Ok((agent, BTreeSet::from_iter(prefixes)))
         };
         let granted = source.tagged("neither everybody nor some", |tag, source| {

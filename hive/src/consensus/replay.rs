@@ -7,7 +7,7 @@ use queenright_primitives::Version;
 
 use super::ballots::{Attempt, Ballots};
 use super::quorum::Ballot;
-use super::round::{apply, decide};
+use super::round::{RULES, apply, decide};
 use crate::log::Record;
 use crate::state::State;
 
@@ -32,6 +32,9 @@ pub fn replay<'r>(
             || record.digest != record.computed_digest()
         {
             return diverges("the record does not follow the one before it");
+        }
+        if record.input.rules != RULES {
+            return diverges("it was judged by other rules than those of this version of the code");
         }
         if !votes.lead_to(record) {
             return diverges("the votes do not lead to the ballots that were decided");

@@ -21,7 +21,7 @@ use self::alone::Standing;
 pub use self::apply::apply;
 pub(crate) use self::apply::horizon;
 use self::footprints::Footprints;
-pub use self::input::{Limits, RoundInput, RoundPolicy};
+pub use self::input::{Limits, RULES, RoundInput, RoundPolicy};
 use self::operations::Operations;
 use self::order::{Order, order};
 use crate::encoding::{Decode, DecodeError, Digest, Encode, Sink, Source, digest};

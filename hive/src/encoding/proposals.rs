@@ -75,7 +75,7 @@ impl Decode for Read<Key> {
         source.tagged("no kind of read", |tag, source| {
             Ok(Some(match tag {
                 1 => Read::Key(Decode::decode(source)?),
-                2 => Read::Under(source.prefix()?),
+                2 => Read::Under(Decode::decode(source)?),
                 _ => return Ok(None),
             }))
         })

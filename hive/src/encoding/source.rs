@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::key::Key;
 use crate::value::MAX_VALUE_DEPTH;
 
 /// What can be read back from its canonical bytes, and from no others.
@@ -120,13 +119,6 @@ impl<'a> Source<'a> {
             what: "text that is not UTF-8",
         };
         std::str::from_utf8(self.take(len)?).map_err(wrong)
-    }
-
-    /// A key, or the prefix of everything.
-    pub(crate) fn prefix(&mut self) -> Result<Key, DecodeError> {
-        let start = self.at;
-        Key::prefix(self.text()?)
-            .map_err(|_| DecodeError { offset: start, what: "neither a key nor a prefix" })
     }
 
     /// The variant that `of` knows by the tag that comes next; `unknown` is what is said of other tags.

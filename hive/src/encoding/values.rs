@@ -15,10 +15,12 @@ impl Encode for Key {
     }
 }
 
+/// The prefix of everything is a key here, wherever it stands: nobody who has one is kept from using it.
 impl Decode for Key {
     fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
         let offset = source.offset();
-        Key::new(source.text()?).map_err(|_| DecodeError { offset, what: "text that is no key" })
+        Key::prefix(source.text()?)
+            .map_err(|_| DecodeError { offset, what: "neither a key nor a prefix" })
     }
 }
 

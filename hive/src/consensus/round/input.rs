@@ -59,11 +59,17 @@ impl Default for RoundPolicy {
     }
 }
 
+/// The rules by which this version of the code judges. A later one that judges otherwise has others, so that what was recorded under
+/// these is not taken for wrong.
+pub const RULES: u32 = 1;
+
 /// Everything a round depends on besides the snapshot and the batch. It is recorded with the round.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoundInput {
     /// The version that this round makes: one more than the snapshot's.
     pub round: Version,
+    /// The [rules](RULES) by which it is judged.
+    pub rules: u32,
     /// The hive's clock when the round began.
     pub now: u64,
     /// What breaks ties, so that no id always wins.
@@ -87,6 +93,7 @@ impl RoundInput {
     pub fn new(round: Version) -> Self {
         RoundInput {
             round,
+            rules: RULES,
             now: 0,
             seed: 0,
             policy: RoundPolicy::default(),
@@ -141,6 +148,7 @@ impl Decode for RoundPolicy {
 impl Encode for RoundInput {
     fn encode(&self, sink: &mut Sink) {
         self.round.encode(sink);
+        self.rules.encode(sink);
         self.now.encode(sink);
         self.seed.encode(sink);
         self.policy.encode(sink);
@@ -156,6 +164,7 @@ impl Decode for RoundInput {
     fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
         Ok(RoundInput {
             round: Decode::decode(source)?,
+            rules: Decode::decode(source)?,
             now: Decode::decode(source)?,
             seed: Decode::decode(source)?,
             policy: Decode::decode(source)?,

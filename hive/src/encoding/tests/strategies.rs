@@ -310,6 +310,7 @@ pub(super) fn input() -> impl Strategy<Value = RoundInput> {
     (version(), number(), number(), policy, known, others, btree_map(attempt(), ballot(), 0..3))
         .prop_map(|(round, now, seed, policy, known, others, ballots)| RoundInput {
             round,
+            rules: round.0 as u32 % 300,
             now,
             seed,
             policy,
