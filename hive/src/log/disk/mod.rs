@@ -378,34 +378,44 @@ impl Shared {
             manifest.write(&self.folder)?;
             layout.manifest = manifest;
         }
+        // The last two, of which the second is there in case that the first rots; the oldest that is needed; and some between, each of which will
+        // be that one day.
+        let mut before = first_kept;
+        for (place, version) in images.iter().enumerate() {
+            let is_needed = *version == first_kept
+                || place + 2 >= images.len()
+                || *version > before && self.is_enough(&layout, before, *version, 4);
+            match is_needed {
+                true => before = before.max(*version),
+                false => files::forget(&files::image(&self.folder, *version)),
+            }
+        }
         drop(layout);
         for listed in gone {
             files::forget(&files::segment(&self.folder, listed.number));
         }
-        // The oldest that is needed, and the last two, of which the second is there in case that the first rots.
-        let last = images.len().saturating_sub(2);
-        for (place, version) in images.iter().enumerate() {
-            if *version != first_kept && place < last {
-                files::forget(&files::image(&self.folder, *version));
-            }
-        }
         Ok(())
     }
 
-    /// The image with which what is kept begins: nothing before it is needed.
+    /// The image with which what is kept begins: nothing before it is needed. The oldest, unless after a newer one there is as much as is to
+    /// be kept.
     fn first_kept(&self, layout: &Layout, images: &[Version]) -> Option<Version> {
-        let kept = |version: &Version| match self.keep {
+        let mut newest = images.iter().rev().copied();
+        newest.find(|it| self.is_enough(layout, *it, layout.last, 1)).or(images.first().copied())
+    }
+
+    /// Whether between two versions there is as much as is to be kept, or such a part of it.
+    fn is_enough(&self, layout: &Layout, from: Version, to: Version, part: u64) -> bool {
+        match self.keep {
             Keep::Everything => false,
-            Keep::Rounds(rounds) => layout.last.0.saturating_sub(version.0) >= rounds,
+            Keep::Rounds(rounds) => to.0.saturating_sub(from.0) >= rounds / part,
             Keep::Bytes(bytes) => {
-                // Of the segments that begin after it, all bytes are after it.
-                let after = layout.manifest.segments.iter().filter(|it| it.first > *version);
-                after.map(|it| it.length.unwrap_or(layout.length)).sum::<u64>() >= bytes
+                // All bytes of these segments are between the two, but some of the last one's.
+                let between = |it: &&Listed| from < it.first && it.first <= to;
+                let segments = layout.manifest.segments.iter().filter(between);
+                segments.map(|it| it.length.unwrap_or(layout.length)).sum::<u64>() >= bytes / part
             }
-        };
-        let newest = images.iter().rev().find(|version| kept(version)).copied();
-        // The oldest is always kept, as the oldest records are.
-        newest.or_else(|| images.first().copied())
+        }
     }
 }
 
