@@ -99,6 +99,16 @@ struct Said {
     committed: BTreeMap<u64, (Version, u32)>,
     unknown: BTreeSet<u64>,
     closed: Vec<String>,
+    /// Committed after something was done to it.
+    after: BTreeSet<u64>,
+}
+
+impl Said {
+    /// Without what it has said to be committed after something was done to it.
+    fn until_then(mut self) -> Self {
+        self.committed.retain(|intent, _| !self.after.contains(intent));
+        self
+    }
 }
 
 /// What is known of all runs so far.
@@ -126,8 +136,16 @@ impl Known {
     /// Lets a process run, and kills it after so many answers, unless it ends before.
     fn run(&mut self, command: &mut Command, kill_after: Option<usize>) -> (Said, ExitStatus) {
         let mut process = command.spawn().unwrap();
-        let said = listen(&mut process, kill_after);
+        let said = listen(&mut process, kill_after.unwrap_or(usize::MAX), |process| {
+            process.kill().unwrap();
+        });
         let status = process.wait().unwrap();
+        self.learn(&said);
+        (said, status)
+    }
+
+    /// Takes in what a process has said.
+    fn learn(&mut self, said: &Said) {
         for (intent, answer) in &said.committed {
             if let Some(before) = self.committed.insert(*intent, *answer) {
                 assert_eq!(before, *answer, "an intent is answered in one way");
@@ -136,11 +154,11 @@ impl Known {
         self.next = said.tried.last().map_or(self.next, |last| self.next.max(last + 1));
         self.open.extend(&said.tried);
         self.open.retain(|intent| !self.committed.contains_key(intent));
-        (said, status)
     }
 }
 
-fn listen(process: &mut Child, kill_after: Option<usize>) -> Said {
+/// Hears what a process says to its end; after so many answers something is done to it.
+fn listen(process: &mut Child, after: usize, act: impl Fn(&mut Child)) -> Said {
     let mut said = Said::default();
     let mut answers = 0;
     let lines = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -151,6 +169,9 @@ fn listen(process: &mut Child, kill_after: Option<usize>) -> Said {
             Some("try") => drop(said.tried.insert(number(1))),
             Some("committed") => {
                 said.committed.insert(number(1), (Version(number(2)), number(3) as u32));
+                if answers > after {
+                    said.after.insert(number(1));
+                }
                 answers += 1;
             }
             Some("unknown") => drop(said.unknown.insert(number(1))),
@@ -158,9 +179,11 @@ fn listen(process: &mut Child, kill_after: Option<usize>) -> Said {
             // What the test harness prints.
             _ => {}
         }
-        // It goes on while it is killed: lines that it has written are still read.
-        if kill_after == Some(answers) {
-            process.kill().unwrap();
+        // It goes on meanwhile: lines that it has written are still read.
+        if answers == after {
+            act(process);
+            // Now more than that.
+            answers += 1;
         }
     }
     said
@@ -288,6 +311,113 @@ fn after_a_failing_write_or_sync_the_log_tells_what_became_of_it() {
         assert!(!said.unknown.is_empty(), "{way}: what was under way is not known");
         assert_eq!(said.closed.len() as u64, WORKERS, "{way}");
         assert!(said.closed.iter().all(|line| line.contains(says)), "{:?}", said.closed);
+        check(folder.path(), &known);
+        finish(folder.path(), &mut known);
+    }
+}
+
+/// A file system of its own in a file, mounted for as long as this lives.
+struct Disk {
+    folder: tempfile::TempDir,
+}
+
+impl Disk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("image");
+        std::fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
+        run(Command::new("mkfs.ext4").arg("-q").arg(&image));
+        std::fs::create_dir(folder.path().join("mounted")).unwrap();
+        let disk = Disk { folder };
+        disk.mount();
+        disk
+    }
+
+    fn mounted(&self) -> std::path::PathBuf {
+        self.folder.path().join("mounted")
+    }
+
+    fn mount(&self) {
+        let image = self.folder.path().join("image");
+        run(Command::new("mount").args(["-o", "loop"]).arg(image).arg(self.mounted()));
+    }
+
+    fn unmount(&self) {
+        run(Command::new("umount").arg(self.mounted()));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.mounted()).status();
+    }
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().unwrap();
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+/// What was never synced is gone, and nothing else.
+#[test]
+#[ignore = "it mounts a file system, for which it has to be root: `.ci/slow` runs it"]
+fn what_was_acknowledged_survives_the_loss_of_power() {
+    let cut = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/cut-power");
+    let (disk, mut known, mut random) = (Disk::new(), Known::default(), 7_u64);
+    let log = disk.mounted().join("log");
+    let mut lost = 0;
+    for turn in 0..20 {
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let after = (random >> 33) as usize % 200 + 1;
+        let mut process = known.command(&log).spawn().unwrap();
+        let cut = || run(Command::new(&cut).arg(disk.mounted()));
+        let said = match turn % 2 {
+            // What it has said by then was true; what was not synced is in memory still.
+            0 => listen(&mut process, after, |process| {
+                process.kill().unwrap();
+                process.wait().unwrap();
+                cut();
+            }),
+            // It goes on with a file system that is not there any more. What it says from then on does not count: a sync that is under
+            // way at that moment may be told to have succeeded, which no process sees whose power is lost.
+            _ => listen(&mut process, after, |_| cut()).until_then(),
+        };
+        process.wait().unwrap();
+        lost += said.unknown.len();
+        known.learn(&said);
+        disk.unmount();
+        disk.mount();
+        check(&log, &known);
+    }
+    assert!(lost > 0, "appends to a file system that is gone have failed");
+    finish(&log, &mut known);
+}
+
+/// The system says that a sync has failed: a real one, in a process that knows of no failpoint.
+#[test]
+#[ignore = "it needs strace: `.ci/slow` runs it"]
+fn a_sync_that_the_system_refuses_is_told_as_unknown() {
+    for when in [1, 2, 5, 30] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut known = Known::default();
+        let plain = known.command(folder.path());
+        let mut command = Command::new("strace");
+        command
+            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync"])
+            .arg(format!("-einject=fdatasync:error=EIO:when={when}+"))
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .stdout(Stdio::piped());
+        let (said, status) = known.run(&mut command, None);
+        assert!(status.success(), "{status}");
+        assert!(!said.unknown.is_empty(), "the sync number {when} has failed");
+        assert!(
+            said.closed.iter().all(|line| line.contains("could not sync")),
+            "{:?}",
+            said.closed
+        );
         check(folder.path(), &known);
         finish(folder.path(), &mut known);
     }
