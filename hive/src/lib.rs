@@ -20,6 +20,7 @@
 //! - [`Agent`], [`agent()`](agent()), [`View`]: who proposes, and how it reads and writes.
 //! - [`Watch`]: what was committed, version by version.
 //! - [`consensus`]: the decision as a pure function, and its replay from [`Hive::history`].
+//! - [`log`]: what outlives the process.
 //! - [`testing`]: help for tests of your own agents.
 //! - `packs` (feature): agents that resolve manifests; the `queenright` command (feature `cli`) is made of it.
 //!
@@ -52,6 +53,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
+//! | `disk` | a commit [`log`] in files |
 //! | `process` | agents that are programs of their own, in any language (Unix) |
 //! | `tokio` | lets agents that wait run as tasks of a tokio runtime |
 //! | `packs` | manifests and their resolution |
