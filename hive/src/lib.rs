@@ -54,6 +54,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `disk` | a commit [`log`] in files |
+//! | `failpoints` | places at which tests let a process with such a log die, or its disk fail (implies `disk`) |
 //! | `process` | agents that are programs of their own, in any language (Unix) |
 //! | `tokio` | lets agents that wait run as tasks of a tokio runtime |
 //! | `packs` | manifests and their resolution |
@@ -62,7 +63,7 @@
 //! | `metrics` | counters, gauges and histograms, for any recorder |
 //! | `prometheus` | a recorder, and a small server of `GET /metrics` (implies `metrics`) |
 //!
-//! `docs/OBSERVABILITY.md` in the repository has every metric, span and event, `docs/PROTOCOL.md` what programs and hives say to each other.
+//! `docs/OBSERVABILITY.md` in the repository has every metric, span and event, `docs/PROTOCOL.md` what programs and hives say to each other, `docs/LOG.md` what is on disk.
 
 #![forbid(unsafe_code)]
 
@@ -85,6 +86,11 @@ struct CratePage;
 #[cfg(all(doctest, feature = "prometheus", feature = "tracing"))]
 #[doc = include_str!("../../docs/OBSERVABILITY.md")]
 struct ObservabilityPage;
+
+/// Runs the example of the page about logs.
+#[cfg(all(doctest, feature = "disk"))]
+#[doc = include_str!("../../docs/LOG.md")]
+struct LogPage;
 
 mod agent;
 mod claims;

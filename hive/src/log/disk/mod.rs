@@ -161,6 +161,7 @@ const GATHER: usize = 1 << 20;
 #[derive(Debug)]
 struct Shared {
     folder: PathBuf,
+    durability: Durability,
     keep: Keep,
     state: Mutex<Layout>,
     /// How large the last image was, unpacked.
@@ -438,7 +439,14 @@ impl Archive for Shared {
     }
 
     fn keep_image(&self, image: &Image) -> Result<(), LogError> {
-        let id = self.layout().manifest.id;
+        let (id, growing) = {
+            let layout = self.layout();
+            (layout.manifest.id, files::segment(&self.folder, layout.manifest.last().number))
+        };
+        // An image is durable, so its records have to be: those of earlier segments are.
+        if self.durability != Durability::Durable {
+            File::open(&growing).and_then(|it| it.sync_data()).map_err(doing("sync", &growing))?;
+        }
         let path = files::image(&self.folder, image.version);
         files::replace(&path, &image::to_bytes(image, id))?;
         points::at("log.image.written").map_err(doing("write", &path))?;

@@ -113,6 +113,7 @@ pub(super) fn open(folder: &Path, options: DiskLogOptions) -> Result<DiskLog, Lo
     let state = Mutex::new(Layout { manifest, length, last });
     let shared = Arc::new(Shared {
         folder: folder.to_owned(),
+        durability: options.durability,
         keep: options.keep,
         state,
         image: AtomicU64::new(0),
