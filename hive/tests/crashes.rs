@@ -24,7 +24,7 @@ const FOLDER: &str = "QUEENRIGHT_CRASH_FOLDER";
 const NEXT: &str = "QUEENRIGHT_CRASH_NEXT";
 /// Intents that were tried, and not answered.
 const OPEN: &str = "QUEENRIGHT_CRASH_OPEN";
-/// After how many answers the process ends by itself.
+/// After how many answers the process ends by itself, should nobody stop it.
 const UNTIL: &str = "QUEENRIGHT_CRASH_UNTIL";
 const MODE: &str = "QUEENRIGHT_CRASH_MODE";
 /// How often it is killed at random. 1,000 in the slow tier.
@@ -54,7 +54,7 @@ fn child() {
     let open = env::var(OPEN).unwrap_or_default();
     let open: Vec<u64> = open.split_whitespace().map(|it| it.parse().unwrap()).collect();
     let (open, next) = (Mutex::new(open), AtomicU64::new(number(NEXT).unwrap_or(0)));
-    let (answers, until) = (AtomicU64::new(0), number(UNTIL).unwrap_or(u64::MAX));
+    let (answers, until) = (AtomicU64::new(0), number(UNTIL).unwrap_or(20_000));
     let hive = &hive;
     std::thread::scope(|scope| {
         for worker in 0..WORKERS {
@@ -301,6 +301,7 @@ fn after_a_failing_write_or_sync_the_log_tells_what_became_of_it() {
         ("log.append.written", "broken", "a failpoint says so"),
         ("log.append.synced", "broken", "a failpoint says so"),
         ("log.roll.created", "full", "no storage space"),
+        ("log.roll.created", "denied", "permission denied"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let mut known = Known::default();
@@ -314,6 +315,29 @@ fn after_a_failing_write_or_sync_the_log_tells_what_became_of_it() {
         check(folder.path(), &known);
         finish(folder.path(), &mut known);
     }
+}
+
+/// On a slow disk more goes into each append; nobody waits longer than for that, and reads do not wait at all.
+#[test]
+fn a_slow_disk_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut known = Known::default();
+    let mut command = known.command(folder.path());
+    command.env("FAILPOINTS", "log.append.written=sleep(20)").env(UNTIL, "40");
+    let (said, status) = known.run(&mut command, None);
+    assert!(status.success() && said.committed.len() >= 40, "{status}");
+    finish(folder.path(), &mut known);
+}
+
+#[test]
+fn a_second_process_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut known = Known::default();
+    let log = DiskLog::open(folder.path()).unwrap();
+    let (said, status) = known.run(known.command(folder.path()).stderr(Stdio::null()), None);
+    assert!(!status.success() && said.tried.is_empty(), "{status}");
+    drop(log);
+    finish(folder.path(), &mut known);
 }
 
 /// A file system of its own in a file, mounted for as long as this lives.

@@ -3,7 +3,7 @@
 use std::io;
 
 /// This is the place of that name. `return(kill)` kills the process as `kill -9` does, `return(full)` says that the disk is full,
-/// anything else that it does not work.
+/// `return(denied)` that nobody may write there, anything else that it does not work.
 #[cfg(feature = "failpoints")]
 pub(crate) fn at(name: &str) -> io::Result<()> {
     fail::fail_point!(name, |how| match how.as_deref() {
@@ -14,6 +14,7 @@ pub(crate) fn at(name: &str) -> io::Result<()> {
             std::process::abort()
         }
         Some("full") => Err(io::ErrorKind::StorageFull.into()),
+        Some("denied") => Err(io::ErrorKind::PermissionDenied.into()),
         _ => Err(io::Error::other("a failpoint says so")),
     });
     Ok(())
