@@ -19,7 +19,7 @@ use crate::claims::{Claims, Fenced};
 use crate::config::HiveBuilder;
 use crate::consensus::{
     Ballots, CastVote, Core, Failure, Images, Intake, News, OpenBallot, Publisher, Queen, Restored,
-    Scribe, Stop, Submission, Tally, VoteError, Way,
+    Scribe, Stop, Submission, Tally, VoteError, Way, apply,
 };
 use crate::error::{HiveError, ProposeError, TransactError};
 use crate::id::{AgentId, Own, own_id};
@@ -67,6 +67,8 @@ pub struct Hive {
     seed: u64,
     /// That of its log; 0 without one.
     term: u64,
+    /// The term in ids of transactions and of agents that run in waves.
+    wave_term: u64,
     failure: Failure,
     counters: Arc<Counters>,
     stop: Arc<Stop>,
@@ -173,6 +175,7 @@ impl Hive {
             names: Arc::default(),
             seed,
             term,
+            wave_term: if config.ids_go_on { 0 } else { term },
             failure,
             counters,
             stop,
@@ -394,7 +397,7 @@ impl Hive {
             if !lock(&self.names).insert(name.clone()) {
                 return Err(HiveError::NameTaken(name));
             }
-            roster.add(name, Box::new(agent), (self.term, now));
+            roster.add(name, Box::new(agent), (self.wave_term, now));
         }
         Ok(())
     }
@@ -456,6 +459,30 @@ impl Hive {
         Ok(Settled { rounds, waiting: roster.woken(), failed: roster.failures() })
     }
 
+    /// Brings agents, just spawned, to where those were who made the rounds of a log that is kept from its `base` on: each runs on
+    /// the versions that they ran on, and is told what they were told. What follows is as if nothing had been interrupted.
+    ///
+    /// # Errors
+    /// The first round that these agents do not propose.
+    pub(crate) fn catch_up(&self, base: State, records: &[Arc<Record>]) -> Result<(), Version> {
+        let mut roster = lock(&self.roster);
+        let mut before = Snapshot::from(base);
+        for record in records {
+            let Record { input, batch, verdicts, .. } = &**record;
+            let after = Snapshot::from(apply(&before, batch, input, verdicts));
+            let members = &mut *roster;
+            let proposed = self.in_pool(|| members.propose(&before, self.seed));
+            if batch.iter().all(|proposal| proposal.agent.as_str() == TRANSACT_AGENT) {
+                *lock(&self.transactions) += batch.len() as u64;
+            }
+            if !roster.follow(proposed, record, &after) {
+                return Err(input.round);
+            }
+            before = after;
+        }
+        Ok(())
+    }
+
     fn decide(&self, proposed: Vec<(usize, Proposal)>) -> Vec<(usize, Proposal, Outcome)> {
         let batch = proposed.iter().map(|(_, proposal)| proposal.clone()).collect();
         let (submission, receiver) = Submission::round(batch);
@@ -483,7 +510,7 @@ impl Hive {
             let mut next = lock(&self.transactions);
             *next += 1;
             Intent {
-                id: own_id(Own::InWaves, TRANSACT_AGENT, self.term, *next),
+                id: own_id(Own::InWaves, TRANSACT_AGENT, self.wave_term, *next),
                 attempt: 0,
                 born: self.version(),
             }

@@ -8,8 +8,10 @@ use rayon::prelude::*;
 
 use super::view::Looked;
 use super::{Agent, Context, Intent, Next, View, guarded};
-use crate::id::{AgentId, Own, own_id};
+use crate::hive::TRANSACT_AGENT;
+use crate::id::{AgentId, Own, ProposalId, own_id};
 use crate::key::Key;
+use crate::log::Record;
 use crate::observe;
 use crate::outcome::Outcome;
 use crate::proposal::{Proposal, Read};
@@ -102,6 +104,42 @@ impl Roster {
         let run =
             |(place, member): (usize, &mut Member)| Some((place, member.run(snapshot, seed)?));
         self.members.par_iter_mut().enumerate().filter_map(run).collect()
+    }
+
+    /// As the next round of agents that run until they settle, whose proposals are recorded: none if they had settled.
+    pub(crate) fn propose(&mut self, snapshot: &Snapshot, seed: u64) -> Vec<(usize, Proposal)> {
+        self.wake_on_change(snapshot);
+        self.run_woken(snapshot, seed)
+    }
+
+    /// Tells those who proposed this what is recorded, and says whether just that is recorded, or a transaction after all had settled.
+    pub(crate) fn follow(
+        &mut self,
+        proposed: Vec<(usize, Proposal)>,
+        record: &Record,
+        now: &Snapshot,
+    ) -> bool {
+        let is_transaction = |it: &Proposal| it.agent.as_str() == TRANSACT_AGENT;
+        let (transactions, batch): (Vec<_>, Vec<_>) =
+            record.batch.iter().enumerate().partition(|(_, proposal)| is_transaction(proposal));
+        let places: BTreeMap<&ProposalId, usize> =
+            batch.iter().map(|(place, proposal)| (&proposal.id, *place)).collect();
+        let is_same = batch.len() == proposed.len()
+            && batch.is_empty() != transactions.is_empty()
+            && record.verdicts.pending.is_empty();
+        let answer = |(member, proposal): (usize, Proposal)| {
+            let place = *places.get(&proposal.id)?;
+            let outcome = record.verdicts.outcomes.get(place)?.clone();
+            (record.batch[place] == proposal).then_some((member, proposal, outcome))
+        };
+        let answers: Option<Vec<_>> = proposed.into_iter().map(answer).collect();
+        match answers {
+            Some(answers) if is_same => {
+                self.deliver(answers, now);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// How many agents are woken.
