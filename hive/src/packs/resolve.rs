@@ -17,7 +17,7 @@ use crate::config::HiveBuilder;
 use crate::error::{HiveError, TransactError};
 use crate::hive::Hive;
 use crate::key::Key;
-use crate::log::{CommitLog, Record};
+use crate::log::{CommitLog, LogError, Record};
 use crate::op::Op;
 use crate::requirement::Requirement;
 use crate::state::{Snapshot, State};
@@ -63,6 +63,8 @@ pub enum ResolveError {
     Phase(TransactError),
     /// Agents failed: an error of this library.
     Agents(Vec<Failure>),
+    /// The log takes nothing any more.
+    Log(LogError),
     /// The log was begun with something else: in what it differs.
     Begun(Vec<String>),
     /// The first round in the log that these packs do not propose.
@@ -82,6 +84,10 @@ impl fmt::Display for ResolveError {
                     .iter()
                     .try_for_each(|failure| write!(f, "\n  {}: {}", failure.agent, failure.reason))
             }
+            ResolveError::Log(error) => write!(
+                f,
+                "{error}\nthe rounds before this are kept: when it is mended, run again, and it goes on after them"
+            ),
             ResolveError::Begun(differences) => {
                 const SHOWN: usize = 10;
                 f.write_str("the log was begun with something else:")?;
@@ -207,7 +213,7 @@ fn resolve_in(
     let waiting = run(&hive, &phases(&cases), limit, &mut progress).map_err(|error| {
         // Of what follows from it, the cause is told.
         let failure = hive.log_failure().cloned();
-        failure.map_or(error, |failure| HiveError::Log(failure).into())
+        failure.map_or(error, ResolveError::Log)
     })?;
     let (state, last) = (hive.snapshot(), history.last().map(|it| it.input.round));
     history.extend(hive.history().into_iter().filter(|it| Some(it.input.round) > last));

@@ -93,7 +93,8 @@ fn warnings(opening: &Opening) -> Vec<Diagnostic> {
             human::count(torn.bytes, "byte"),
             torn.offset
         );
-        let help = "this is what is left where somebody was stopped while writing; if nobody was, look after the disk";
+        let help =
+            "a run that is stopped while it writes leaves this; if none was, look after the disk";
         Diagnostic::file(torn.path.display().to_string(), message, help).warning()
     });
     let image = |error: &LogError| {

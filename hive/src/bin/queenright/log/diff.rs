@@ -181,13 +181,13 @@ fn for_people(found: &Differences, logs: [&Log; 2], verbose: bool) -> String {
         let [a, b] = found.last;
         let _ = writeln!(
             text,
-            "\n{} hold other values in the last states, versions {a} and {b}",
+            "\n{} with other values in the last states, versions {a} and {b}",
             count(found.keys.len(), "key")
         );
         let mut table = human::list(["key", "in the first", "in the second"]);
         let most = if verbose { usize::MAX } else { SHOWN };
         for key in found.keys.iter().take(most) {
-            let [a, b] = [0, 1].map(|side| held(key.held[side].as_ref(), verbose));
+            let [a, b] = held(&key.held, verbose);
             table.add_row([key.key.clone(), a, b]);
         }
         text += &human::trimmed(&table);
@@ -205,12 +205,24 @@ fn for_people(found: &Differences, logs: [&Log; 2], verbose: bool) -> String {
     text
 }
 
-fn held(entry: Option<&Entry>, verbose: bool) -> String {
-    let held = cut(&value(entry.map(|entry| &entry.value)), verbose);
-    match entry {
-        None => held,
-        Some(Entry { version, writer, .. }) => format!("{held}\nby {writer} in version {version}"),
+fn held(entries: &[Option<Entry>; 2], verbose: bool) -> [String; 2] {
+    let all = [0, 1].map(|side| value(entries[side].as_ref().map(|entry| &entry.value)));
+    let mut shown = [0, 1].map(|side| cut(&all[side], verbose));
+    if shown[0] == shown[1] {
+        // They differ in what is cut, so that the cut begins there.
+        const BEFORE: usize = 20;
+        let same = all[0].chars().zip(all[1].chars()).take_while(|(a, b)| a == b).count();
+        let skipped = same.saturating_sub(BEFORE);
+        let from =
+            |text: &String| "… ".chars().chain(text.chars().skip(skipped)).collect::<String>();
+        shown = [0, 1].map(|side| cut(&from(&all[side]), verbose));
     }
+    for (shown, entry) in shown.iter_mut().zip(entries) {
+        if let Some(Entry { version, writer, .. }) = entry {
+            let _ = write!(shown, "\nby {writer} in version {version}");
+        }
+    }
+    shown
 }
 
 fn first_for_people(first: &First, [one, other]: [&str; 2], verbose: bool) -> String {
