@@ -19,7 +19,7 @@ use crate::claims::{Claims, Fenced};
 use crate::config::HiveBuilder;
 use crate::consensus::{
     Ballots, CastVote, Core, Failure, Images, Intake, News, OpenBallot, Publisher, Queen, Restored,
-    Scribe, Stop, Submission, Tally, VoteError, Way, apply,
+    Scribe, Stop, Submission, Tally, VoteError, Way,
 };
 use crate::error::{HiveError, ProposeError, TransactError};
 use crate::id::{AgentId, Own, own_id};
@@ -466,20 +466,9 @@ impl Hive {
     /// The first round that these agents do not propose.
     pub(crate) fn catch_up(&self, base: State, records: &[Arc<Record>]) -> Result<(), Version> {
         let mut roster = lock(&self.roster);
-        let mut before = Snapshot::from(base);
-        for record in records {
-            let Record { input, batch, verdicts, .. } = &**record;
-            let after = Snapshot::from(apply(&before, batch, input, verdicts));
-            let members = &mut *roster;
-            let proposed = self.in_pool(|| members.propose(&before, self.seed));
-            if batch.iter().all(|proposal| proposal.agent.as_str() == TRANSACT_AGENT) {
-                *lock(&self.transactions) += batch.len() as u64;
-            }
-            if !roster.follow(proposed, record, &after) {
-                return Err(input.round);
-            }
-            before = after;
-        }
+        let members = &mut *roster;
+        let transactions = self.in_pool(|| members.catch_up(base, records, self.seed))?;
+        *lock(&self.transactions) += transactions;
         Ok(())
     }
 
