@@ -226,6 +226,26 @@ fn every_attempt_at_an_intent_is_told() {
 }
 
 #[test]
+fn no_name_does_anything_to_the_terminal() {
+    let folder = Folder::new();
+    let hive = hive(DiskLog::open(folder.path("log")).unwrap());
+    let (agent, id) = ("a\u{1b}[2J", "p\u{9b}1m\r");
+    let proposal = Proposal::on(&hive.snapshot(), agent, id).write("k", Op::Set("v\u{7}".into()));
+    assert!(hive.propose(proposal.unwrap()).unwrap().wait().is_committed());
+    drop(hive);
+    for args in
+        [&["show", "log", "--round", "1"][..], &["show", "log", "--key", "k"], &["replay", "log"]]
+    {
+        let text = log(&folder, args).stdout;
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+        assert!(text.contains("a\\u001b[2J"), "{text:?}");
+    }
+    let round = json(&folder, &["show", "log", "--round", "1"]);
+    let proposal = &round["proposals"][0];
+    assert_eq!((&proposal["agent"], &proposal["id"]), (&json!(agent), &json!(id)));
+}
+
+#[test]
 fn any_version_can_be_replayed() {
     let folder = Folder::new();
     small(folder.path("log"));

@@ -60,7 +60,7 @@ fn a_whole_log_is_described() {
     assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
     let rounds = records(&folder.path("log")).len();
     let expected = format!(
-        "log: whole, rounds 1 to {rounds}\n  head      {head}\n  segments  1\n  images    1, of version 0\n  term      1\n  \
+        "log: whole, rounds 1 to {rounds}\n  head      {head}\n  segments  1\n  images    1, of version 0\n  term      1, as often as it was opened to be written\n  \
          replay    {rounds} rounds from version 0 on, with the same verdicts\n"
     );
     assert_eq!(ran.stdout, expected);

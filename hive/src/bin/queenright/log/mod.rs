@@ -9,6 +9,7 @@ mod rounds;
 mod verify;
 mod words;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -52,10 +53,23 @@ pub(crate) fn run(log: &Log) -> u8 {
 
 /// Prints what came of a call that found nothing wrong.
 fn print(text: &str, status: u8) -> Result<u8, Fault> {
-    match out(text) {
+    match out(&harmless(text)) {
         Ok(()) => Ok(status),
         Err(error) => Err(cannot_be_written(&error)),
     }
+}
+
+/// Without what a terminal would obey: names of agents and of proposals can be any text. JSON stays the same JSON.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_harmful = |c: char| c.is_control() && c != '\n';
+    if !text.contains(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let one = |c: char| match is_harmful(c) {
+        true => format!("\\u{:04x}", u32::from(c)),
+        false => c.to_string(),
+    };
+    Cow::Owned(text.chars().map(one).collect())
 }
 
 fn cannot_be_written(error: &std::io::Error) -> Fault {

@@ -106,7 +106,7 @@ fn human(log: &Log, found: &Verified, replayed: Option<&Replayed>) -> String {
         }
     };
     let mut text = format!(
-        "{}: whole, {rounds}\n  head      {}\n  segments  {}\n  images    {images}\n  term      {}\n  replay    {replay}\n",
+        "{}: whole, {rounds}\n  head      {}\n  segments  {}\n  images    {images}\n  term      {}, as often as it was opened to be written\n  replay    {replay}\n",
         log.path.display(),
         found.head,
         found.segments,
