@@ -25,15 +25,16 @@ fn flip(path: &Path, at: u64) {
     file.write_all(&[!byte[0]]).unwrap();
 }
 
-/// Writes the log of another once more, with its records changed: each follows the one before, and all checksums are right.
+/// Writes the log of another once more, with its records changed: all checksums are right, and each record follows the one before
+/// unless the change is about that.
 fn forged(from: &Path, to: &Path, change: impl Fn(&mut Record)) {
     let mut log = DiskLog::open(to).unwrap();
     let image = DiskReader::open(from).unwrap().image(Version(0)).unwrap().unwrap();
     log.archive().keep_image(&image).unwrap();
     let mut head = Digest::default();
     for mut record in records(from) {
-        change(&mut record);
         record.previous = head;
+        change(&mut record);
         let mut entry = Entry::of(&record);
         entry.digest = Digest(*blake3::hash(&entry.bytes).as_bytes());
         head = entry.digest;
@@ -227,6 +228,24 @@ fn a_changed_verdict_is_found_in_its_round_though_all_checksums_are_right() {
         .map(|it| (&it["id"], &it["differs"]))
         .collect();
     assert_eq!(names, [(&json!("a2"), &json!("verdict")), (&json!("b2"), &json!("verdict"))]);
+}
+
+#[test]
+fn a_record_that_does_not_follow_is_found_whatever_is_asked() {
+    let folder = Folder::new();
+    small(folder.path("log"));
+    forged(&folder.path("log"), &folder.path("forged"), |record| {
+        if record.input.round == Version(3) {
+            record.previous = Digest::default();
+        }
+    });
+    let key = ["show", "forged", "--key", "x"];
+    for args in [&["verify", "forged"][..], &["replay", "forged"], &["show", "forged"], &key] {
+        let ran = log(&folder, args);
+        assert_eq!(ran.status, 1, "{args:?}: {ran:?}");
+        assert!(ran.stderr.contains("the record does not follow the one before it"), "{ran:?}");
+        assert_eq!(json(&folder, args)["errors"][0]["round"], 3);
+    }
 }
 
 #[test]
