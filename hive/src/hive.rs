@@ -464,6 +464,7 @@ impl Hive {
     ///
     /// # Errors
     /// The first round that these agents do not propose.
+    #[cfg(feature = "packs")]
     pub(crate) fn catch_up(&self, base: State, records: &[Arc<Record>]) -> Result<(), Version> {
         let mut roster = lock(&self.roster);
         let members = &mut *roster;

@@ -269,6 +269,7 @@ mod at_a_failpoint {
         let mut kills = 0;
         while interrupted(&folder, "log.append.synced=1*return(kill)") {
             kills += 1;
+            assert!(kills < 50, "it comes to no end");
         }
         assert_eq!(kills, folder.report()["rounds"].as_u64().unwrap(), "one round a life");
         assert_eq!(logged(&folder, &[]).stdout, plain);
