@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p queenright --features disk --example durable FOLDER`, several times.
 
+#![expect(clippy::print_stdout, reason = "an example")]
+
 use queenright::log::DiskLog;
 use queenright::{Hive, Op, Proposal};
 

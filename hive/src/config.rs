@@ -30,6 +30,8 @@ pub struct HiveBuilder {
     pub(crate) policy: RoundPolicy,
     pub(crate) clock: Option<Arc<dyn Fn() -> u64 + Send + Sync>>,
     pub(crate) log: Option<Box<dyn CommitLog>>,
+    /// Whether the ids of agents that run in waves, and of transactions, go on where those in the log end, as [`Hive::catch_up`] sees to.
+    pub(crate) ids_go_on: bool,
 }
 
 impl Default for HiveBuilder {
@@ -51,6 +53,7 @@ impl Default for HiveBuilder {
             policy: RoundPolicy::default(),
             clock: None,
             log: None,
+            ids_go_on: false,
         }
     }
 }

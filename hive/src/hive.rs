@@ -67,6 +67,8 @@ pub struct Hive {
     seed: u64,
     /// That of its log; 0 without one.
     term: u64,
+    /// The term in ids of transactions and of agents that run in waves.
+    wave_term: u64,
     failure: Failure,
     counters: Arc<Counters>,
     stop: Arc<Stop>,
@@ -173,6 +175,7 @@ impl Hive {
             names: Arc::default(),
             seed,
             term,
+            wave_term: if config.ids_go_on { 0 } else { term },
             failure,
             counters,
             stop,
@@ -394,7 +397,7 @@ impl Hive {
             if !lock(&self.names).insert(name.clone()) {
                 return Err(HiveError::NameTaken(name));
             }
-            roster.add(name, Box::new(agent), (self.term, now));
+            roster.add(name, Box::new(agent), (self.wave_term, now));
         }
         Ok(())
     }
@@ -456,6 +459,20 @@ impl Hive {
         Ok(Settled { rounds, waiting: roster.woken(), failed: roster.failures() })
     }
 
+    /// Brings agents, just spawned, to where those were who made the rounds of a log that is kept from its `base` on: each runs on
+    /// the versions that they ran on, and is told what they were told. What follows is as if nothing had been interrupted.
+    ///
+    /// # Errors
+    /// The first round that these agents do not propose.
+    #[cfg(feature = "packs")]
+    pub(crate) fn catch_up(&self, base: State, records: &[Arc<Record>]) -> Result<(), Version> {
+        let mut roster = lock(&self.roster);
+        let members = &mut *roster;
+        let transactions = self.in_pool(|| members.catch_up(base, records, self.seed))?;
+        *lock(&self.transactions) += transactions;
+        Ok(())
+    }
+
     fn decide(&self, proposed: Vec<(usize, Proposal)>) -> Vec<(usize, Proposal, Outcome)> {
         let batch = proposed.iter().map(|(_, proposal)| proposal.clone()).collect();
         let (submission, receiver) = Submission::round(batch);
@@ -483,7 +500,7 @@ impl Hive {
             let mut next = lock(&self.transactions);
             *next += 1;
             Intent {
-                id: own_id(Own::InWaves, TRANSACT_AGENT, self.term, *next),
+                id: own_id(Own::InWaves, TRANSACT_AGENT, self.wave_term, *next),
                 attempt: 0,
                 born: self.version(),
             }

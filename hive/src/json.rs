@@ -23,7 +23,7 @@ const MAP: &str = "$map";
 const REQUIREMENT: &str = "$requirement";
 
 /// A value as JSON.
-pub(crate) fn encode(value: &Value) -> Json {
+pub fn encode(value: &Value) -> Json {
     let only = |name: &str, content: Json| Json::Object(Map::from_iter([(name.into(), content)]));
     match value {
         Value::Bool(value) => Json::from(*value),
@@ -44,15 +44,21 @@ pub(crate) fn encode(value: &Value) -> Json {
 
 /// Why JSON is no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum NoValue {
+#[non_exhaustive]
+pub enum NoValue {
+    /// `null` stands for none.
     Null,
     /// It is no integer of 64 bits, and no finite float.
     Number(JsonNumber),
     /// No object that stands for a value of its own begins with this.
     Name(String),
+    /// A set is written as a list.
     Set,
+    /// A requirement is written as text that says one.
     Requirement(String),
 }
+
+impl std::error::Error for NoValue {}
 
 impl fmt::Display for NoValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,7 +81,10 @@ impl fmt::Display for NoValue {
 }
 
 /// The value that JSON stands for.
-pub(crate) fn decode(json: Json) -> Result<Value, NoValue> {
+///
+/// # Errors
+/// [`NoValue`] if it stands for none.
+pub fn decode(json: Json) -> Result<Value, NoValue> {
     match json {
         Json::Null => Err(NoValue::Null),
         Json::Bool(value) => Ok(Value::Bool(value)),

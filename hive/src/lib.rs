@@ -58,7 +58,7 @@
 //! | `process` | agents that are programs of their own, in any language (Unix) |
 //! | `tokio` | lets agents that wait run as tasks of a tokio runtime |
 //! | `packs` | manifests and their resolution |
-//! | `cli` | the `queenright` command (implies `packs`) |
+//! | `cli` | the `queenright` command (implies `packs` and `disk`) |
 //! | `tracing` | spans of rounds, proposals and agents, and events of what goes wrong |
 //! | `metrics` | counters, gauges and histograms, for any recorder |
 //! | `prometheus` | a recorder, and a small server of `GET /metrics` (implies `metrics`) |
@@ -100,8 +100,8 @@ mod encoding;
 mod error;
 mod hive;
 mod id;
-#[cfg(feature = "process")]
-mod json;
+#[cfg(any(feature = "packs", feature = "process"))]
+pub mod json;
 mod key;
 mod lock;
 pub mod log;

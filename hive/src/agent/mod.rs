@@ -2,6 +2,8 @@
 
 mod asynchronous;
 mod away;
+#[cfg(feature = "packs")]
+mod catch_up;
 mod cell;
 mod context;
 mod keeper;

@@ -36,7 +36,7 @@ pub(crate) use queen::{Clock, Core, Queen, Stop};
 pub use quorum::{
     Ballot, CastVote, QuorumError, QuorumRule, Tally, Threshold, Tie, Vote, VoteError,
 };
-pub use replay::{Divergence, replay};
+pub use replay::{Divergence, Replay, replay};
 pub(crate) use restore::Restored;
 pub use round::{Limits, RULES, RoundInput, RoundPolicy, Verdicts, apply, decide};
 pub(crate) use scribe::{Failure, Scribe, Way};

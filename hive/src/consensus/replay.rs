@@ -8,6 +8,7 @@ use queenright_primitives::Version;
 use super::ballots::{Attempt, Ballots};
 use super::quorum::Ballot;
 use super::round::{RULES, apply, decide};
+use crate::encoding::Digest;
 use crate::log::Record;
 use crate::state::State;
 
@@ -20,15 +21,42 @@ pub fn replay<'r>(
     base: State,
     records: impl IntoIterator<Item = &'r Record>,
 ) -> Result<State, Divergence> {
-    let mut votes = Votes { knows_all: base.version() == Version(0), ..Votes::default() };
-    let mut state = base;
-    let mut head = None;
-    for record in records {
+    let mut replay = Replay::from(base);
+    records.into_iter().try_for_each(|record| replay.follow(record))?;
+    Ok(replay.state)
+}
+
+/// A [`replay()`] round by round, for more records than should be in memory at a time.
+pub struct Replay {
+    state: State,
+    /// The digest of the record before, if there was one.
+    head: Option<Digest>,
+    votes: Votes,
+}
+
+impl From<State> for Replay {
+    fn from(base: State) -> Self {
+        let votes = Votes { knows_all: base.version() == Version(0), ..Votes::default() };
+        Replay { state: base, head: None, votes }
+    }
+}
+
+impl Replay {
+    /// The state so far.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Decides the next round again.
+    ///
+    /// # Errors
+    /// A [`Divergence`], after which the state is that of the round before.
+    pub fn follow(&mut self, record: &Record) -> Result<(), Divergence> {
         let version = record.input.round;
         let diverges = |what| Err(Divergence { version, what });
-        let follows = head.is_none_or(|head| head == record.previous);
+        let follows = self.head.is_none_or(|head| head == record.previous);
         if !follows
-            || version != state.version().next()
+            || version != self.state.version().next()
             || record.digest != record.computed_digest()
         {
             return diverges("the record does not follow the one before it");
@@ -36,17 +64,23 @@ pub fn replay<'r>(
         if record.input.rules != RULES {
             return diverges("it was judged by other rules than those of this version of the code");
         }
-        if !votes.lead_to(record) {
+        if !self.votes.lead_to(record) {
             return diverges("the votes do not lead to the ballots that were decided");
         }
-        let verdicts = decide(&state, &record.batch, &record.input);
+        let verdicts = decide(&self.state, &record.batch, &record.input);
         if verdicts != record.verdicts {
             return diverges("the verdicts differ from the recorded ones");
         }
-        state = apply(&state, &record.batch, &record.input, &verdicts);
-        head = Some(record.digest);
+        self.state = apply(&self.state, &record.batch, &record.input, &verdicts);
+        self.head = Some(record.digest);
+        Ok(())
     }
-    Ok(state)
+}
+
+impl fmt::Debug for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replay").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 /// The votes of the rounds so far.

@@ -29,7 +29,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// An error about a whole file.
-    pub(crate) fn file(
+    pub fn file(
         file: impl Into<String>,
         message: impl Into<String>,
         help: impl Into<String>,
@@ -44,7 +44,8 @@ impl Diagnostic {
     }
 
     /// The same as a warning.
-    pub(crate) fn warning(mut self) -> Self {
+    #[must_use]
+    pub fn warning(mut self) -> Self {
         self.severity = Severity::Warning;
         self
     }

@@ -23,6 +23,7 @@
 //! | `packages/NAME` | the versions found | Cargo manifests |
 //! | `deps/NAME/SERIES`, `features/NAME/SERIES` | requirement and features for that semver-compatible series | Cargo manifests |
 //! | `ranks/KEY`, `phase` | bookkeeping: the highest priority behind a key; which wave is on | the resolution itself |
+//! | `inputs` | only with a log: digests of the packs, the rules and the seed with which it was begun | the resolution itself |
 
 mod analyze;
 mod cargo;
@@ -33,6 +34,7 @@ mod explain;
 mod find;
 mod hivefile;
 mod load;
+mod logged;
 mod manifest;
 mod output;
 mod pack;
@@ -48,4 +50,4 @@ pub use output::{to_json, to_toml};
 pub use pack::{Ask, Condition, Location, Origin, Pack, Spanning, Wish};
 pub use policy::{Compose, Policy};
 pub use report::{Conflict, Inactive, Kind, Report, Series, Winners};
-pub use resolve::{Options, Resolution, ResolveError, resolve, resolve_with};
+pub use resolve::{Options, Resolution, ResolveError, resolve, resolve_logged, resolve_with};

@@ -8,6 +8,7 @@ use super::analyze::Progress;
 use super::conflicts::{Contributions, conflicts, contributions};
 use super::diagnostic::Diagnostic;
 use super::hivefile::HiveFile;
+use super::logged::INPUTS;
 use super::pack::{Location, Pack, Wish};
 use super::policy::Compose;
 use crate::hive::TRANSACT_AGENT;
@@ -268,7 +269,7 @@ fn inactive(case: &Case, state: &State) -> Option<Inactive> {
 fn idle_rules(file: &HiveFile, cases: &[Case], state: &State) -> Vec<Diagnostic> {
     let wishes = cases.iter().flat_map(|case| case.pack.wishes.iter().map(Wish::key));
     let used: Vec<usize> = wishes
-        .chain(state.iter().map(|(key, _)| key))
+        .chain(state.iter().map(|(key, _)| key).filter(|key| key.as_str() != INPUTS))
         .filter_map(|key| file.policy.rule_of(key))
         .collect();
     let rules = file.policy.rules().zip(&file.rules_at).enumerate();

@@ -4,19 +4,23 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use queenright_primitives::Version;
+
 use super::analyze::{Analyzer, PHASE, Phase};
 use super::load::Loaded;
+use super::logged::{Earlier, differences, inputs};
 use super::pack::{Ask, Location, Origin, Pack, Wish};
 use super::policy::Policy;
 use super::report::{Case, Ended, Report, report};
 use crate::agent::Failure;
+use crate::config::HiveBuilder;
 use crate::error::{HiveError, TransactError};
 use crate::hive::Hive;
 use crate::key::Key;
-use crate::log::Record;
+use crate::log::{CommitLog, LogError, Record};
 use crate::op::Op;
 use crate::requirement::Requirement;
-use crate::state::Snapshot;
+use crate::state::{Snapshot, State};
 use crate::value::Value;
 
 /// The most rounds, unless something else is asked for.
@@ -59,6 +63,12 @@ pub enum ResolveError {
     Phase(TransactError),
     /// Agents failed: an error of this library.
     Agents(Vec<Failure>),
+    /// The log takes nothing any more.
+    Log(LogError),
+    /// The log was begun with something else: in what it differs.
+    Begun(Vec<String>),
+    /// The first round in the log that these packs do not propose.
+    Continued(Version),
 }
 
 impl fmt::Display for ResolveError {
@@ -74,6 +84,28 @@ impl fmt::Display for ResolveError {
                     .iter()
                     .try_for_each(|failure| write!(f, "\n  {}: {}", failure.agent, failure.reason))
             }
+            ResolveError::Log(error) => write!(
+                f,
+                "{error}\nthe rounds before this are kept: when it is mended, run again, and it goes on after them"
+            ),
+            ResolveError::Begun(differences) => {
+                const SHOWN: usize = 10;
+                f.write_str("the log was begun with something else:")?;
+                for difference in differences.iter().take(SHOWN) {
+                    write!(f, "\n  {difference}")?;
+                }
+                if differences.len() > SHOWN {
+                    write!(f, "\n  and {} more", differences.len() - SHOWN)?;
+                }
+                f.write_str(
+                    "\nuse another folder for this run, or go back to what the log was begun with",
+                )
+            }
+            ResolveError::Continued(round) => write!(
+                f,
+                "these packs do not propose what round {round} of the log holds: another version of queenright, or somebody \
+                 else, wrote it; use another folder for this run"
+            ),
         }
     }
 }
@@ -102,6 +134,29 @@ pub fn resolve(loaded: Loaded, options: &Options) -> Result<Resolution, ResolveE
 pub fn resolve_with(
     loaded: Loaded,
     options: &Options,
+    progress: impl FnMut(&Snapshot, usize),
+) -> Result<Resolution, ResolveError> {
+    resolve_in(loaded, options, None, progress)
+}
+
+/// As [`resolve_with`], with the rounds in a log. If that holds rounds already, of a run with the same packs, rules, base and seed, it
+/// goes on after the last of them, and ends as if it had never been interrupted; if it was not, no round is added.
+///
+/// # Errors
+/// As there; [`ResolveError::Begun`] and [`ResolveError::Continued`] if the log is that of something else, which is not touched then.
+pub fn resolve_logged(
+    loaded: Loaded,
+    options: &Options,
+    log: impl CommitLog + 'static,
+    progress: impl FnMut(&Snapshot, usize),
+) -> Result<Resolution, ResolveError> {
+    resolve_in(loaded, options, Some(Box::new(log)), progress)
+}
+
+fn resolve_in(
+    loaded: Loaded,
+    options: &Options,
+    log: Option<Box<dyn CommitLog>>,
     mut progress: impl FnMut(&Snapshot, usize),
 ) -> Result<Resolution, ResolveError> {
     let Loaded { packs, hive: file, warnings } = loaded;
@@ -117,8 +172,7 @@ pub fn resolve_with(
         Some((key, Value::from(Requirement::exact(&pack.version))))
     });
     let base: Vec<_> = file.base.iter().cloned().chain(facts).collect();
-    let mut builder =
-        Hive::builder().name(&name).seed(seed).base(base.clone()).keep_rounds(usize::MAX);
+    let mut builder = Hive::builder().name(&name).seed(seed).keep_rounds(usize::MAX);
     // Nothing here has a deadline, and a clock would make two runs differ.
     builder = builder.clock(|| 0);
     if let Some(threads) = options.threads.or(file.threads) {
@@ -126,6 +180,21 @@ pub fn resolve_with(
         let useful = NonZeroUsize::new(packs.len().min(MOST_THREADS)).unwrap_or(NonZeroUsize::MIN);
         builder = builder.threads(threads.min(useful));
     }
+    let mut earlier = None;
+    builder = match log {
+        None => builder.base(base.clone()),
+        Some(log) => {
+            let logged = base.iter().cloned().chain(inputs(&packs, &policy, seed));
+            earlier = Earlier::read(&*log).map_err(HiveError::Log)?;
+            if let Some(earlier) = &earlier {
+                let differences = differences(&earlier.base, &State::base(logged.clone()));
+                if !differences.is_empty() {
+                    return Err(ResolveError::Begun(differences));
+                }
+            }
+            HiveBuilder { log: Some(log), ids_go_on: true, ..builder.base(logged) }
+        }
+    };
     let hive = builder.build()?;
     let (agents, cases): (Vec<_>, Vec<_>) = packs
         .into_iter()
@@ -136,20 +205,18 @@ pub fn resolve_with(
         })
         .unzip();
     hive.spawn_all(agents)?;
-    let mut waiting = 0;
-    for phase in phases(&cases) {
-        if phase > Phase::Plain {
-            hive.transact(|view| Ok(view.set(PHASE, phase as i64)?))
-                .map_err(ResolveError::Phase)?;
-        }
-        let left = limit.saturating_sub(hive.version().0);
-        let settled = hive.run_until_settled_with(left, &mut progress)?;
-        if !settled.failed.is_empty() {
-            return Err(ResolveError::Agents(settled.failed));
-        }
-        waiting = settled.waiting;
+    let mut history = Vec::new();
+    if let Some(Earlier { base, records }) = earlier {
+        hive.catch_up(base, &records).map_err(ResolveError::Continued)?;
+        history = records;
     }
-    let (state, history) = (hive.snapshot(), hive.history());
+    let waiting = run(&hive, &phases(&cases), limit, &mut progress).map_err(|error| {
+        // Of what follows from it, the cause is told.
+        let failure = hive.log_failure().cloned();
+        failure.map_or(error, ResolveError::Log)
+    })?;
+    let (state, last) = (hive.snapshot(), history.last().map(|it| it.input.round));
+    history.extend(hive.history().into_iter().filter(|it| Some(it.input.round) > last));
     let report = report(Ended {
         hive: &name,
         seed,
@@ -162,6 +229,34 @@ pub fn resolve_with(
         warnings,
     });
     Ok(Resolution { report, state, history, base, policy })
+}
+
+/// Runs the waves that are not over, and says how many agents wait after the last.
+fn run(
+    hive: &Hive,
+    phases: &[Phase],
+    limit: u64,
+    progress: &mut impl FnMut(&Snapshot, usize),
+) -> Result<usize, ResolveError> {
+    let begun = hive.snapshot().get(PHASE).and_then(Value::as_int).unwrap_or(0);
+    let mut waiting = 0;
+    for phase in phases {
+        let phase = *phase as i64;
+        if phase > begun {
+            hive.transact(|view| Ok(view.set(PHASE, phase)?)).map_err(ResolveError::Phase)?;
+        }
+        let left = limit.saturating_sub(hive.version().0);
+        let settled = hive.run_until_settled_with(left, &mut *progress)?;
+        if !settled.failed.is_empty() {
+            return Err(ResolveError::Agents(settled.failed));
+        }
+        waiting = settled.waiting;
+        if waiting > 0 {
+            // The next wave is for values that have settled.
+            break;
+        }
+    }
+    Ok(waiting)
 }
 
 /// A pack with conditions states its version itself, once they hold.

@@ -17,6 +17,121 @@ pub(crate) enum Command {
     ///
     /// Exit status: 0 resolved; 2 unresolved conflicts remain; 1 the input or the call is wrong.
     Run(Run),
+    /// Look into a commit log: what `run --log` and durable hives write.
+    #[command(subcommand)]
+    Log(Log),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Log {
+    /// Look whether a log is whole: every byte, the chain of records, and all verdicts, which are decided again.
+    ///
+    /// Exit status: 0 it is whole; 1 it is not, or the call is wrong.
+    Verify(Verify),
+    /// Show rounds, one of them in full, the history of a key, or what became of a proposal.
+    ///
+    /// Exit status: 0; 1 something cannot be read, is not there, or the call is wrong.
+    Show(Show),
+    /// Decide all rounds again, and print the state that they lead to.
+    ///
+    /// Exit status: 0; 1 a verdict differs from the recorded one, something cannot be read, or the call is wrong.
+    Replay(Replay),
+    /// Compare two logs: where they part, in what, and how their last states differ.
+    ///
+    /// Exit status: 0 they are the same; 1 they differ; 2 one cannot be read, or the call is wrong.
+    Diff(Diff),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The log's folder.
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+
+    /// Look at the bytes and the chain alone, and decide nothing again.
+    #[arg(long)]
+    pub(crate) chain_only: bool,
+
+    /// What to print: text for people, or JSON for programs.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The log's folder.
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+
+    /// Rounds from this one on.
+    #[arg(long, value_name = "N", conflicts_with_all = ["round", "key", "proposal"])]
+    pub(crate) from: Option<u64>,
+
+    /// Rounds up to this one.
+    #[arg(long, value_name = "N", conflicts_with_all = ["round", "key", "proposal"])]
+    pub(crate) to: Option<u64>,
+
+    /// This round in full: each proposal with its outcome, votes and ballots.
+    #[arg(long, value_name = "N", conflicts_with_all = ["key", "proposal"])]
+    pub(crate) round: Option<u64>,
+
+    /// The history of this key: who changed it when, by what, from which value to which.
+    #[arg(long, value_name = "KEY", conflicts_with = "proposal")]
+    pub(crate) key: Option<String>,
+
+    /// All attempts at this intent, and what each was told.
+    #[arg(long, value_name = "ID")]
+    pub(crate) proposal: Option<String>,
+
+    /// What to print: text for people, or JSON for programs.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+
+    /// Tell more: every line of a long table, and long values whole.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The log's folder.
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+
+    /// Stop at this version [default: the last].
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) at: Option<u64>,
+
+    /// Print this key and those below it, instead of all.
+    #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
+    pub(crate) under: String,
+
+    /// What to print: text for people, or JSON for programs.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+
+    /// Tell more: every line of a long table, and long values whole.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The folder of one log.
+    #[arg(value_name = "ONE")]
+    pub(crate) one: PathBuf,
+
+    /// The folder of the other.
+    #[arg(value_name = "OTHER")]
+    pub(crate) other: PathBuf,
+
+    /// What to print: text for people, or JSON for programs.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+
+    /// Tell more: every line of a long table, and long values whole.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Args)]
@@ -52,6 +167,10 @@ pub(crate) struct Run {
     /// After how many rounds to give up [default: from hive.toml, or 256].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rounds: Option<u64>,
+
+    /// Keep the rounds in a log in this folder, and go on with those that are there: an interrupted run is continued.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) log: Option<PathBuf>,
 
     /// Tell more: every round, every package in several series, where each loser asked.
     #[arg(short, long)]

@@ -164,14 +164,13 @@ fn series(series: &[Series], verbose: bool) -> String {
         return String::new();
     }
     let most = if verbose { usize::MAX } else { SERIES_SHOWN };
-    let mut table = table(["package", "series", "requirement", "needed by"]);
+    let mut table = list(["package", "series", "requirement", "needed by"]);
     for package in series.iter().take(most) {
         for (place, (series, requirement, packs)) in package.needed.iter().enumerate() {
             let name = if place == 0 { package.name.as_str() } else { "" };
             table.add_row([name, series, requirement, &needed_by(packs, verbose)]);
         }
     }
-    table.style_mut().row_separator = LineStyle::none();
     let more = match series.len().saturating_sub(most) {
         0 => String::new(),
         more => format!("… and {}; -v shows all\n", count(more, "more package")),
@@ -235,13 +234,20 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
+/// A table of many short rows, without lines between them.
+pub(crate) fn list<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = table(header);
+    table.style_mut().row_separator = LineStyle::none();
+    table
+}
+
 /// The width of the terminal, but never too narrow for five columns.
 fn width() -> u16 {
     terminal_size::terminal_size().map_or(WIDTH, |(width, _)| width.0).max(60)
 }
 
 /// A long value without its middle part; `-v` and JSON show it whole.
-fn cut(value: &str, verbose: bool) -> String {
+pub(crate) fn cut(value: &str, verbose: bool) -> String {
     let length = value.chars().count();
     if verbose || length <= VALUE_SHOWN {
         return value.to_owned();
@@ -252,14 +258,15 @@ fn cut(value: &str, verbose: bool) -> String {
 }
 
 /// Without the padding at the ends of lines.
-fn trimmed(table: &Table) -> String {
+pub(crate) fn trimmed(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-fn count(number: usize, what: &str) -> String {
-    match number {
+/// A number of things.
+pub(crate) fn count(number: impl TryInto<u64>, what: &str) -> String {
+    match number.try_into().unwrap_or(u64::MAX) {
         1 => format!("1 {what}"),
-        _ => format!("{number} {what}s"),
+        number => format!("{number} {what}s"),
     }
 }
 

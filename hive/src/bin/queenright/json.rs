@@ -4,7 +4,7 @@ use queenright::packs::{Conflict, Diagnostic, Explanation, Report, to_json};
 use serde_json::{Value as Json, json};
 
 /// The number of the form. It grows when a field changes its meaning.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 pub(crate) fn pretty(value: &Json) -> String {
     // Cannot fail: every map has text as keys.

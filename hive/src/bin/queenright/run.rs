@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use queenright::Snapshot;
+use queenright::log::{DiskLog, LogError, Opening};
 use queenright::packs::{self, Diagnostic, Loaded, Options, Report, Resolution};
 
 use crate::args::{Format, Run};
@@ -24,12 +26,21 @@ pub(crate) fn run(args: &Run) -> u8 {
             return faulty(args, &faults);
         }
     };
-    let resolution = resolve(args, loaded, &bar);
+    let log = match args.log.as_ref().map(DiskLog::open).transpose() {
+        Ok(log) => log,
+        Err(error) => {
+            bar.finish_and_clear();
+            return fail(args, &error.to_string());
+        }
+    };
+    let opening = log.as_ref().map(|log| log.opening().clone());
+    let resolution = resolve(args, loaded, log, &bar);
     bar.finish_and_clear();
-    let resolution = match resolution {
+    let mut resolution = match resolution {
         Ok(resolution) => resolution,
         Err(error) => return fail(args, &error.to_string()),
     };
+    resolution.report.warnings.extend(opening.iter().flat_map(warnings));
     let resolved = started.elapsed() - read;
     let written = shown(args, &resolution)
         .and_then(|text| write_configuration(args, &resolution.report).map(|()| text));
@@ -41,6 +52,9 @@ pub(crate) fn run(args: &Run) -> u8 {
     }
     if args.format == Format::Human {
         resolution.report.warnings.iter().for_each(|warning| note(&warning.to_string()));
+        if let (Some(folder), Some(opening)) = (&args.log, &opening) {
+            note(&continued(folder, opening, resolution.report.rounds));
+        }
         note(&format!(
             "took {} to read and {} to resolve",
             human::time(read),
@@ -53,6 +67,7 @@ pub(crate) fn run(args: &Run) -> u8 {
 fn resolve(
     args: &Run,
     loaded: Loaded,
+    log: Option<DiskLog>,
     bar: &ProgressBar,
 ) -> Result<Resolution, packs::ResolveError> {
     let agents = loaded.packs.len();
@@ -60,10 +75,47 @@ fn resolve(
     bar.set_style(style("{bar:30} {pos}/{len} agents settled, {msg}"));
     bar.set_message("round 1");
     let options = Options { seed: args.seed, threads: args.threads, rounds: args.rounds };
-    packs::resolve_with(loaded, &options, |state, waiting| {
+    let progress = |state: &Snapshot, waiting: usize| {
         bar.set_position(agents.saturating_sub(waiting) as u64);
         bar.set_message(format!("round {}", state.version()));
-    })
+    };
+    match log {
+        None => packs::resolve_with(loaded, &options, progress),
+        Some(log) => packs::resolve_logged(loaded, &options, log, progress),
+    }
+}
+
+/// What was found in the log that is worth a look.
+fn warnings(opening: &Opening) -> Vec<Diagnostic> {
+    let torn = opening.torn.iter().map(|torn| {
+        let message = format!(
+            "{} at the end, from byte {} on, are no whole record, and were left out",
+            human::count(torn.bytes, "byte"),
+            torn.offset
+        );
+        let help =
+            "a run that is stopped while it writes leaves this; if none was, look after the disk";
+        Diagnostic::file(torn.path.display().to_string(), message, help).warning()
+    });
+    let image = |error: &LogError| {
+        let help = "an older image and the records after it were used instead";
+        let file = match error {
+            LogError::Damaged { path, .. } | LogError::Missing { path, .. } => path.as_path(),
+            _ => Path::new(""),
+        };
+        Diagnostic::file(file.display().to_string(), error.to_string(), help).warning()
+    };
+    torn.chain(opening.unusable_images.iter().map(image)).collect()
+}
+
+/// How a run went on with a log.
+fn continued(folder: &Path, opening: &Opening, rounds: u64) -> String {
+    let (before, folder) = (opening.last.0, folder.display());
+    match (before, rounds.saturating_sub(before)) {
+        (0, added) => format!("{} written to {folder}", human::count(added, "round")),
+        (_, 0) => format!("{folder} has all {}; none was added", human::count(before, "round")),
+        (_, added) => format!("continued after round {before} of {folder}; {added} added"),
+    }
 }
 
 /// A bar on standard error, and only if that is a terminal.

@@ -173,15 +173,14 @@ impl Reading {
             ));
         }
         let (end, next) = (frames.at, frames.next);
-        match wanted.length {
-            Some(length) if (end as u64) < length => Err(match segment.what_is_at(end, next) {
-                Bad::Damaged(error) => error,
-                Bad::Torn(_) => {
-                    let what = "a frame is not as it was written";
-                    damaged(&segment.path, end as u64, Some(next), what)
-                }
-            }),
-            _ => Ok(entries),
+        let bad = (end < segment.len()).then(|| segment.what_is_at(end, next));
+        match (bad, wanted.length) {
+            (Some(Bad::Damaged(error)), _) => Err(error),
+            (Some(Bad::Torn(_)), Some(_)) => {
+                let what = "a frame is not as it was written";
+                Err(damaged(&segment.path, end as u64, Some(next), what))
+            }
+            (None | Some(Bad::Torn(_)), _) => Ok(entries),
         }
     }
 }
@@ -299,6 +298,19 @@ impl DiskReader {
             images,
             in_use,
         })
+    }
+
+    /// The first round that is kept, be it still to come.
+    pub fn first(&self) -> Version {
+        self.manifest.segments[0].first
+    }
+
+    /// The versions of which there are images, in order.
+    ///
+    /// # Errors
+    /// [`LogError`] if the folder cannot be listed.
+    pub fn images(&self) -> Result<Vec<Version>, LogError> {
+        Ok(files::find(&self.folder)?.images)
     }
 
     /// The records after a round.
