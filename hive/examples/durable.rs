@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p queenright --features disk --example durable FOLDER`, several times.
 
-#![expect(clippy::print_stdout, reason = "an example")]
+#![allow(clippy::print_stdout)]
 
 use queenright::log::DiskLog;
 use queenright::{Hive, Op, Proposal};
