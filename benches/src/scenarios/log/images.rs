@@ -1,12 +1,12 @@
 //! Images of whole states.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use queenright::log::{Archive, CommitLog as _, DiskLog, Image};
 use queenright::{Digest, State, Version};
 use queenright_measure::{Case, Contender, Sampler, Side};
 use rusqlite::{Connection, MAIN_DB};
-use std::sync::Arc;
 
 use super::{is_tried, on_disk};
 use crate::peers::log::keys::keys;
@@ -56,6 +56,13 @@ fn contenders(work: Work, count: u64) -> Vec<Contender> {
                 }
             }))
         }
+        Work::Size => {
+            all.push(Contender::made("the same, not packed", Side::Beside, move || {
+                let image = Image::of(&state(count), Digest::default());
+                move |sampler: &mut Sampler<'_>| sampler.value(image.bytes.len() as f64)
+            }));
+            all.push(Contender::made("SQLite backup", Side::Beside, move || sqlite(work, count)));
+        }
         _ => all.push(Contender::made("SQLite backup", Side::Beside, move || sqlite(work, count))),
     }
     all
@@ -81,7 +88,7 @@ fn ours(work: Work, count: u64) -> impl FnMut(&mut Sampler<'_>) {
     let log = DiskLog::open(folder.path()).expect("the folder is empty");
     let archive: Arc<dyn Archive> = log.archive();
     archive.keep_image(&image).expect("the disk has room");
-    let expected = Digest(*blake3::hash(&image.bytes).as_bytes());
+    let mut is_checked = false;
     move |sampler| {
         let read = || {
             let read = archive.image(Version(0)).expect("it is whole").expect("there is one");
@@ -97,10 +104,13 @@ fn ours(work: Work, count: u64) -> impl FnMut(&mut Sampler<'_>) {
             Work::Read => sampler.each(read),
             Work::Size => sampler.value(size(folder.path(), ".image")),
         }
-        let (read, again) = read();
-        assert_eq!(Digest(*blake3::hash(&read.bytes).as_bytes()), expected, "the same bytes");
-        assert_eq!(Image::of(&again, Digest::default()), image, "the same state");
-        assert_eq!(again.len() as u64, count);
+        // Once: it takes as long as the work.
+        if !std::mem::replace(&mut is_checked, true) {
+            let (read, again) = read();
+            assert!(read == image, "the same bytes");
+            assert!(Image::of(&again, Digest::default()) == image, "the same state");
+            assert_eq!(again.len() as u64, count);
+        }
     }
 }
 

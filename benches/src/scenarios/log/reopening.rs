@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use queenright::log::{DiskLog, DiskReader, Durability};
 use queenright::{Digest, Hive, Outcome, Proposal, Snapshot, Version};
-use queenright_measure::{Case, Contender, Figure, Goal, Sampler};
+use queenright_measure::{Case, Contender, Figure, Goal, Sampler, Side};
 
 use super::hives::KEYS;
 use super::{is_tried, on_disk};
@@ -27,11 +27,9 @@ pub(super) fn cases(quick: bool) -> Vec<Case> {
             .param("proposals", proposals)
             .axis("proposals a round", width)
             .contenders(move || {
-                vec![Contender::made(
-                    "queenright DiskLog",
-                    queenright_measure::Side::Ours,
-                    move || reopening(proposals, width),
-                )]
+                vec![Contender::made("queenright DiskLog", Side::Ours, move || {
+                    reopening(proposals, width)
+                })]
             });
         cases.push(on_disk(case));
     }
