@@ -176,14 +176,14 @@ fn zeros_at_the_end_are_no_damage() {
     let mut log = DiskLog::open(&path).unwrap();
     log.archive().keep_image(&written.image()).unwrap();
     let mut longest = 0;
-    for round in 0..40 {
-        written.append(&mut log, &["a record", &"long ".repeat(round * 100)]);
+    for round in 0..8 {
+        written.append(&mut log, &["a record", &"long ".repeat(round * 2500)]);
         let last = last_segment(&path);
         let frames = fs::read(&last).unwrap();
         let end = frames.iter().rposition(|byte| *byte != 0).unwrap() + 1;
         assert!(end < frames.len(), "zeros are there");
         longest = longest.max(frames.len());
-        for torn in [0, 1, 50] {
+        for torn in [0, 50] {
             copy(&path, &copied);
             change(&last_segment(&copied), |bytes| bytes[end + 8..][..torn].fill(0xf8));
             assert_eq!(DiskReader::open(&copied).unwrap().verify().unwrap().last, written.last());
