@@ -6,4 +6,5 @@ pub mod criterion_suite;
 pub mod limits;
 pub mod peers;
 pub mod scenarios;
+pub mod scratch;
 pub mod workload;

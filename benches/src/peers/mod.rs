@@ -7,6 +7,7 @@ pub mod conflict;
 pub mod engine;
 pub mod event;
 pub mod lanes;
+pub mod log;
 pub mod map;
 pub mod pool;
 pub mod queue;

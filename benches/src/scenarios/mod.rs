@@ -10,6 +10,7 @@ mod conflict;
 mod event;
 mod hive;
 mod lanes;
+mod log;
 mod packs;
 mod pool;
 mod scheduling;
@@ -33,5 +34,6 @@ pub fn all() -> Vec<Scenario> {
     all.extend(pool::scenarios());
     all.extend(hive::scenarios());
     all.extend(packs::scenarios());
+    all.extend(log::scenarios());
     all
 }

@@ -37,7 +37,7 @@ pub use quorum::{
     Ballot, CastVote, QuorumError, QuorumRule, Tally, Threshold, Tie, Vote, VoteError,
 };
 pub use replay::{Divergence, Replay, replay};
-pub(crate) use restore::Restored;
+pub(crate) use restore::{Memory, Restored, image};
 pub use round::{Limits, RULES, RoundInput, RoundPolicy, Verdicts, apply, decide};
 pub(crate) use scribe::{Failure, Scribe, Way};
 pub use window::BatchWindow;

@@ -1,12 +1,13 @@
 //! What a hive remembers, and how it is found again in a log.
 
+use std::mem::take;
 use std::sync::Arc;
 
 use queenright_primitives::Version;
 
 use super::ballots::Ballots;
 use super::intents::Intents;
-use super::round::{apply, horizon};
+use super::round::{applied, horizon};
 use crate::encoding::Digest;
 use crate::encoding::{Decode, DecodeError, Encode, Sink, Source, decoded, encoded};
 use crate::log::{Archive, Image, LogError, Recent, Record};
@@ -127,7 +128,8 @@ impl Restored {
             let what = "the record does not follow the one before it".to_owned();
             return Err(LogError::Diverges { round, what });
         }
-        self.state = apply(&self.state, &record.batch, &record.input, &record.verdicts);
+        let state = take(&mut self.state);
+        self.state = applied(state, &record.batch, &record.input, &record.verdicts);
         self.memory.follow(record);
         self.head = record.digest;
         Ok(())

@@ -19,7 +19,7 @@ use queenright_primitives::conflict::{self, Position};
 
 use self::alone::Standing;
 pub use self::apply::apply;
-pub(crate) use self::apply::horizon;
+pub(crate) use self::apply::{applied, horizon};
 use self::footprints::Footprints;
 pub use self::input::{Limits, RULES, RoundInput, RoundPolicy};
 use self::operations::Operations;

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use queenright_primitives::Version;
 
-use crate::consensus::Restored;
+use crate::consensus::{Memory, Restored, image};
 use crate::encoding::{Digest, decoded};
 use crate::state::State;
 #[cfg(feature = "disk")]
@@ -133,6 +133,11 @@ impl fmt::Debug for Entry {
 }
 
 impl Image {
+    /// The image of a state of which nothing else is remembered: no answers, and no ballots.
+    pub fn of(state: &State, head: Digest) -> Self {
+        image(state.clone(), head, Memory::default())
+    }
+
     /// The state in it.
     ///
     /// # Errors

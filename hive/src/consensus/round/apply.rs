@@ -15,8 +15,17 @@ use crate::value::Value;
 
 /// The state after a round. Pure; `verdicts` must be what [`decide`](super::decide) said for the same arguments.
 pub fn apply(state: &State, batch: &[Proposal], input: &RoundInput, verdicts: &Verdicts) -> State {
-    let mut next = state.clone();
-    next.version = state.version.next();
+    applied(state.clone(), batch, input, verdicts)
+}
+
+/// The same, of a state that may be changed in place where nobody else has it.
+pub(crate) fn applied(
+    mut next: State,
+    batch: &[Proposal],
+    input: &RoundInput,
+    verdicts: &Verdicts,
+) -> State {
+    next.version = next.version.next();
     let mut removed = Vec::new();
     let (removals, writes): (Vec<_>, Vec<_>) =
         changes(batch, verdicts).into_iter().partition(|change| matches!(change.op, Op::Remove));

@@ -18,7 +18,7 @@ use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
-use std::io::Write;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -143,6 +143,8 @@ pub struct DiskLog {
     salt: Salt,
     /// How long it is, with what is still to be written.
     length: u64,
+    /// How far it is filled with zeros.
+    filled: u64,
     last: Version,
     head: Digest,
     has_failed: bool,
@@ -156,6 +158,9 @@ pub struct DiskLog {
 
 /// How much is gathered before it is written.
 const GATHER: usize = 1 << 20;
+/// So many zeros are written after a frame where none are left, for the frames after it: a sync of bytes that the file has already
+/// need not sync where they are as well.
+static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
 
 /// What writers and readers of a log share.
 #[derive(Debug)]
@@ -225,12 +230,32 @@ impl DiskLog {
             file.write_all(other)?;
             points::at("log.append.written")
         });
-        written.map_err(doing("write", path))?;
+        written.and_then(|()| self.fill()).map_err(doing("write", path))?;
         if self.options.durability == Durability::Durable {
             let synced = self.file.sync_data().and_then(|()| points::at("log.append.synced"));
             synced.map_err(doing("sync", path))?;
         }
         Ok(())
+    }
+
+    /// Fills the file behind the frame that was written, if it ends there.
+    fn fill(&mut self) -> io::Result<()> {
+        let room = self.options.segment.saturating_sub(self.length);
+        if self.options.durability == Durability::Durable && self.length > self.filled && room > 0 {
+            let zeros =
+                usize::try_from(room).map_or(&ZEROS[..], |room| &ZEROS[..room.min(ZEROS.len())]);
+            self.file.write_all(zeros)?;
+            self.file.seek(SeekFrom::Start(self.length))?;
+            self.filled = self.length + zeros.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Removes the zeros from the end of a file that is not written any more. They do no harm if they stay.
+    fn without_zeros(&self) {
+        if self.length < self.filled {
+            let _ = self.file.set_len(self.length);
+        }
     }
 
     fn write_gathered(&mut self, path: &Path) -> Result<(), LogError> {
@@ -245,6 +270,7 @@ impl DiskLog {
     /// Begins another segment.
     fn roll(&mut self, path: &Path) -> Result<(), LogError> {
         self.write_gathered(path)?;
+        self.without_zeros();
         if self.options.durability != Durability::Durable {
             self.file.sync_data().map_err(doing("sync", path))?;
         }
@@ -269,7 +295,8 @@ impl DiskLog {
         let length = segment::HEADER as u64;
         *layout = Layout { manifest, length, last: self.last };
         drop(layout);
-        (self.file, self.salt, self.length) = (file, header.salt, length);
+        (self.file, self.salt) = (file, header.salt);
+        (self.length, self.filled) = (length, length);
         Ok(())
     }
 
@@ -348,7 +375,11 @@ impl CommitLog for DiskLog {
 
 impl Drop for DiskLog {
     fn drop(&mut self) {
-        if !self.has_failed && self.options.durability != Durability::Durable {
+        if self.has_failed {
+            return;
+        }
+        self.without_zeros();
+        if self.options.durability != Durability::Durable {
             let path = self.growing();
             // What is lost then is what this way of writing may lose.
             let _ = self.write_gathered(&path);

@@ -43,7 +43,7 @@ pub struct Torn {
     pub path: PathBuf,
     /// From which byte on.
     pub offset: u64,
-    /// How many.
+    /// How many; with the zeros behind them, if some were written ahead.
     pub bytes: u64,
 }
 
@@ -126,6 +126,7 @@ pub(super) fn open(folder: &Path, options: DiskLogOptions) -> Result<DiskLog, Lo
         file,
         salt,
         length,
+        filled: length,
         last,
         head: scanned.map_or_else(Digest::default, |scanned| scanned.head),
         has_failed: false,

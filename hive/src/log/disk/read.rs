@@ -78,7 +78,7 @@ pub(super) fn scan(
         let (end, next) = (frames.at, frames.next);
         let bad = (end < segment.len()).then(|| segment.what_is_at(end, next));
         let torn = match (bad, listed.length) {
-            (None, _) => None,
+            (None, _) | (Some(Bad::Torn(0)), None) => None,
             (Some(Bad::Damaged(error)), _) => return Err(error),
             (Some(Bad::Torn(_)), Some(_)) => {
                 let what = "a frame is not as it was written, but later segments are there";

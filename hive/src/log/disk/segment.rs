@@ -156,9 +156,13 @@ impl Segment {
         &self.bytes[from..to]
     }
 
-    /// Says that it is damaged from there on, or, if nothing was written after it, that the frame there was never whole.
+    /// Says that it is damaged from there on, or, if nothing was written after it, that the frame there was never whole, or never
+    /// begun.
     pub(super) fn what_is_at(&self, at: usize, next: Version) -> Bad {
         let rest = &self.bytes[at..];
+        if rest.iter().all(|byte| *byte == 0) {
+            return Bad::Torn(0);
+        }
         match frame::find(rest, self.header.salt, next) {
             Some((_, header)) => Bad::Damaged(damaged(
                 &self.path,
@@ -176,7 +180,8 @@ impl Segment {
 
 /// What is behind the last frame that is whole.
 pub(super) enum Bad {
-    /// So many bytes of a frame that was not written to its end, or has rotted: nothing tells these apart.
+    /// So many bytes of a frame that was not written to its end, or has rotted: nothing tells these apart. 0 where nothing but zeros
+    /// is, which were written ahead.
     Torn(usize),
     /// Something that was durable.
     Damaged(LogError),
