@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use queenright_primitives::Version;
 
+use super::manifest;
 use crate::log::LogError;
 use crate::log::points;
 
@@ -27,7 +28,7 @@ pub(super) fn image(folder: &Path, version: Version) -> PathBuf {
 pub(super) struct Found {
     pub(super) segments: Vec<u64>,
     pub(super) images: Vec<Version>,
-    /// Left by somebody who was stopped while they were written.
+    /// Ours, left by somebody who was stopped while they were written.
     pub(super) unfinished: Vec<PathBuf>,
 }
 
@@ -44,7 +45,14 @@ pub(super) fn find(folder: &Path) -> Result<Found, LogError> {
             (Some(IMAGE), Some(number)) if image(folder, Version(number)) == path => {
                 found.images.push(Version(number));
             }
-            (Some(NEW), _) => found.unfinished.push(path),
+            (Some(NEW), Some(number))
+                if image(folder, Version(number)).with_extension(NEW) == path =>
+            {
+                found.unfinished.push(path);
+            }
+            (Some(NEW), None) if folder.join(manifest::NAME).with_extension(NEW) == path => {
+                found.unfinished.push(path);
+            }
             _ => {}
         }
     }

@@ -8,7 +8,7 @@ use std::str::{FromStr, SplitWhitespace};
 use queenright_primitives::Version;
 
 use super::files::{self, doing};
-use crate::log::LogError;
+use crate::log::{Durability, LogError};
 
 pub(super) const NAME: &str = "MANIFEST";
 /// What this version of the code writes, and the latest that it reads.
@@ -21,6 +21,8 @@ pub(super) struct Manifest {
     pub(super) id: u128,
     /// Rises each time the log is opened to be written.
     pub(super) term: u64,
+    /// How the last segment is written: what of it may not be durable.
+    pub(super) mode: Durability,
     /// In order; at least one.
     pub(super) segments: Vec<Listed>,
 }
@@ -66,12 +68,17 @@ impl Manifest {
     }
 
     fn parse(text: &str) -> Option<Manifest> {
-        let mut manifest = Manifest { id: 0, term: 0, segments: Vec::new() };
+        let mode = Durability::Durable;
+        let mut manifest = Manifest { id: 0, term: 0, mode, segments: Vec::new() };
         for line in text.lines() {
             let mut words = line.split_whitespace();
             match words.next()? {
                 "id" => manifest.id = u128::from_str_radix(words.next()?, 16).ok()?,
                 "term" => manifest.term = number(&mut words)?,
+                "mode" => {
+                    let name = words.next()?;
+                    manifest.mode = MODES.into_iter().find(|mode| mode.1 == name)?.0;
+                }
                 "segment" => {
                     let (number, first) = (number(&mut words)?, Version(number(&mut words)?));
                     let length = match words.next() {
@@ -95,8 +102,16 @@ impl Manifest {
     }
 
     fn to_text(&self) -> String {
-        let mut text =
-            format!("queenright-log {FORMAT}\nid {:032x}\nterm {}\n", self.id, self.term);
+        let Manifest { id, term, mode, .. } = self;
+        // Each has a name.
+        let mode = MODES.iter().find(|it| it.0 == *mode).map_or("", |it| it.1);
+        let mut text = format!(
+            "queenright-log {FORMAT}
+id {id:032x}
+term {term}
+mode {mode}
+"
+        );
         for Listed { number, first, length } in &self.segments {
             // Writing to a string does not fail.
             let _ = match length {
@@ -120,6 +135,13 @@ impl Manifest {
         self.segments[self.segments.len() - 1]
     }
 }
+
+/// By their names.
+const MODES: [(Durability, &str); 3] = [
+    (Durability::Durable, "durable"),
+    (Durability::Flush, "flush"),
+    (Durability::Memory, "memory"),
+];
 
 fn number(words: &mut SplitWhitespace<'_>) -> Option<u64> {
     words.next()?.parse().ok()

@@ -147,7 +147,8 @@ pub struct DiskLog {
     filled: u64,
     last: Version,
     head: Digest,
-    has_failed: bool,
+    /// Why nothing is appended any more.
+    failure: Option<LogError>,
     /// The frame that is written, whose memory is used again.
     frame: Vec<u8>,
     /// Frames that are to be written later, by [`Durability::Memory`].
@@ -166,7 +167,6 @@ static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
 #[derive(Debug)]
 struct Shared {
     folder: PathBuf,
-    durability: Durability,
     keep: Keep,
     state: Mutex<Layout>,
     /// How large the last image was, unpacked.
@@ -284,6 +284,7 @@ impl DiskLog {
             first,
             previous: self.head,
             salt: Salt(random()),
+            term: manifest.term,
         };
         let file = segment::create(&self.shared.folder, &header, &[])?;
         points::at("log.roll.created").map_err(doing("create", path))?;
@@ -331,8 +332,8 @@ impl CommitLog for DiskLog {
 
     fn append(&mut self, expected: Version, entries: &[Entry]) -> Result<(), LogError> {
         let last = self.last;
-        if self.has_failed {
-            return Err(LogError::Failed);
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
         }
         if expected != last {
             return Err(LogError::OutOfSequence { last, expected });
@@ -344,10 +345,10 @@ impl CommitLog for DiskLog {
             return Err(LogError::OutOfSequence { last, expected });
         }
         let Some(end) = entries.last() else { return Ok(()) };
-        // Until all of it is done, it has failed.
-        self.has_failed = true;
-        self.append_frame(entries)?;
-        self.has_failed = false;
+        if let Err(error) = self.append_frame(entries) {
+            self.failure = Some(LogError::Failed);
+            return Err(error);
+        }
         (self.last, self.head) = (end.round, end.digest);
         self.since_image += self.frame.len() as u64;
         if self.gathered.is_empty() {
@@ -359,13 +360,19 @@ impl CommitLog for DiskLog {
     fn wants_image(&mut self) -> bool {
         // Relaxed: it orders nothing.
         let least = self.options.image.max(self.shared.image.load(Ordering::Relaxed));
-        if self.since_image < least || self.has_failed {
+        if self.since_image < least || self.failure.is_some() {
             return false;
         }
         self.since_image = 0;
         let path = self.growing();
-        self.has_failed = self.write_gathered(&path).is_err();
-        !self.has_failed
+        // An image is durable, so that its records have to be. Those of the segments before are.
+        let written = self.write_gathered(&path).and_then(|()| match self.options.durability {
+            Durability::Durable => Ok(()),
+            _ => self.file.sync_data().map_err(doing("sync", &path)),
+        });
+        // It is told with the next append.
+        self.failure = written.err();
+        self.failure.is_none()
     }
 
     fn archive(&self) -> Arc<dyn Archive> {
@@ -375,7 +382,7 @@ impl CommitLog for DiskLog {
 
 impl Drop for DiskLog {
     fn drop(&mut self) {
-        if self.has_failed {
+        if self.failure.is_some() {
             return;
         }
         self.without_zeros();
@@ -432,7 +439,8 @@ impl Shared {
     /// The image with which what is kept begins: nothing before it is needed. The oldest, unless after a newer one there is as much as is to
     /// be kept.
     fn first_kept(&self, layout: &Layout, images: &[Version]) -> Option<Version> {
-        let mut newest = images.iter().rev().copied();
+        // The newest may rot.
+        let mut newest = images.iter().rev().skip(1).copied();
         newest.find(|it| self.is_enough(layout, *it, layout.last, 1)).or(images.first().copied())
     }
 
@@ -470,14 +478,7 @@ impl Archive for Shared {
     }
 
     fn keep_image(&self, image: &Image) -> Result<(), LogError> {
-        let (id, growing) = {
-            let layout = self.layout();
-            (layout.manifest.id, files::segment(&self.folder, layout.manifest.last().number))
-        };
-        // An image is durable, so its records have to be: those of earlier segments are.
-        if self.durability != Durability::Durable {
-            File::open(&growing).and_then(|it| it.sync_data()).map_err(doing("sync", &growing))?;
-        }
+        let id = self.layout().manifest.id;
         let path = files::image(&self.folder, image.version);
         files::replace(&path, &image::to_bytes(image, id))?;
         points::at("log.image.written").map_err(doing("write", &path))?;
@@ -498,7 +499,7 @@ impl fmt::Debug for DiskLog {
         f.debug_struct("DiskLog")
             .field("folder", &self.shared.folder)
             .field("last", &self.last.0)
-            .field("has_failed", &self.has_failed)
+            .field("failure", &self.failure)
             .finish_non_exhaustive()
     }
 }

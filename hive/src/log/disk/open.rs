@@ -6,6 +6,8 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use queenright_primitives::Version;
 
@@ -13,11 +15,15 @@ use super::files::{self, Found, doing};
 use super::frame::{Frame, Salt};
 use super::manifest::{Listed, Manifest};
 use super::read::{self, Scanned, Start};
-use super::{DiskLog, DiskLogOptions, Layout, Shared, manifest, random, segment};
+use super::segment::{self, Stray};
+use super::{DiskLog, DiskLogOptions, Durability, Layout, Shared, manifest, random};
 use crate::encoding::Digest;
 use crate::log::LogError;
 
 pub(super) const LOCK: &str = "LOCK";
+/// How often it is looked whether the log is free, and how long it takes until it is looked again.
+const LOOKS: u32 = 5;
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How much of the last segment is copied at most, unless its last frame is larger.
 const COPIED: usize = 1 << 20;
 
@@ -48,12 +54,12 @@ pub struct Torn {
 }
 
 pub(super) fn open(folder: &Path, options: DiskLogOptions) -> Result<DiskLog, LogError> {
-    fs::create_dir_all(folder).map_err(doing("create", folder))?;
+    if !folder.is_dir() {
+        fs::create_dir_all(folder).map_err(doing("create", folder))?;
+        files::sync_folder_of(folder)?;
+    }
     let mut lock = locked(folder)?;
     let found = files::find(folder)?;
-    for path in &found.unfinished {
-        files::forget(path);
-    }
     let (manifest, scanned, mut opening) = match Manifest::read(folder)? {
         Some(manifest) => {
             let (scanned, opening) = look_at(folder, &manifest)?;
@@ -62,37 +68,39 @@ pub(super) fn open(folder: &Path, options: DiskLogOptions) -> Result<DiskLog, Lo
         None => {
             refuse_what_is_left(folder, &found, &mut lock)?;
             let id = u128::from(random()) << 64 | u128::from(random());
-            (Manifest { id, term: 0, segments: Vec::new() }, None, Opening::default())
+            let mode = options.durability;
+            (Manifest { id, term: 0, mode, segments: Vec::new() }, None, Opening::default())
         }
     };
     let last = scanned.as_ref().map_or(Version(0), |scanned| scanned.last);
-    let listed: BTreeSet<u64> = manifest.segments.iter().map(|it| it.number).collect();
-    let strays: Vec<u64> =
-        found.segments.iter().copied().filter(|number| !listed.contains(number)).collect();
-    let newest = listed.last().copied().unwrap_or(0);
-    for number in strays.iter().filter(|number| **number > newest) {
-        let id = scanned.as_ref().map(|_| manifest.id);
-        if !segment::is_left_over(folder, *number, id, last)? {
-            return Err(LogError::Missing {
-                path: folder.join(manifest::NAME),
-                what: format!(
-                    "it should list {}, which holds records: the manifest is older than the log. Restore it from a \
-                     backup of the log's folder",
-                    files::segment(folder, *number).display()
-                ),
-            });
+    let log = scanned.as_ref().map(|_| (manifest.id, manifest.term));
+    let newest = manifest.segments.last().map_or(0, |listed| listed.number);
+    let mut not_ours = BTreeSet::new();
+    for number in found.segments.iter().copied().filter(|number| *number > newest) {
+        match segment::stray(folder, number, log)? {
+            Stray::LeftOver => {}
+            Stray::Unreadable => drop(not_ours.insert(number)),
+            Stray::Records => {
+                return Err(LogError::Missing {
+                    path: folder.join(manifest::NAME),
+                    what: format!(
+                        "it should list {}, which holds records: the manifest is older than the log. Restore it from \
+                         a backup of the log's folder",
+                        files::segment(folder, number).display()
+                    ),
+                });
+            }
         }
     }
-    let number = found.segments.iter().copied().chain([newest]).max().unwrap_or(0) + 1;
+    let taken = found.segments.iter().copied().chain([newest]).max().unwrap_or(0);
+    let number = taken.checked_add(1).ok_or_else(|| {
+        LogError::Other(format!("there is a segment of the number {taken}: remove that file"))
+    })?;
     let salt = Salt(random());
-    let tail = Tail::of(scanned.as_ref(), salt);
-    let header = segment::Header {
-        id: manifest.id,
-        number,
-        first: tail.first,
-        previous: tail.previous,
-        salt,
-    };
+    let tail = Tail::of(scanned.as_ref(), manifest.mode, salt);
+    let term = manifest.term + 1;
+    let (first, previous) = (tail.first, tail.previous);
+    let header = segment::Header { id: manifest.id, number, first, previous, salt, term };
     let file = segment::create(folder, &header, &tail.frames)?;
     let mut segments = manifest.segments;
     if let Some(before) = segments.pop()
@@ -101,19 +109,27 @@ pub(super) fn open(folder: &Path, options: DiskLogOptions) -> Result<DiskLog, Lo
         segments.push(Listed { length: Some(end), ..before });
     }
     segments.push(Listed { number, first: tail.first, length: None });
-    let manifest = Manifest { id: manifest.id, term: manifest.term + 1, segments };
-    manifest.write(folder)?;
+    let manifest = Manifest { id: manifest.id, term, mode: options.durability, segments };
+    if let Err(error) = manifest.write(folder) {
+        // Unless it is in place already.
+        if Manifest::read(folder).is_ok_and(|there| there.as_ref() != Some(&manifest)) {
+            files::forget(&files::segment(folder, number));
+        }
+        return Err(error);
+    }
     write_id(&mut lock, manifest.id).map_err(doing("write", &folder.join(LOCK)))?;
     let listed: BTreeSet<u64> = manifest.segments.iter().map(|it| it.number).collect();
-    for number in found.segments.into_iter().filter(|number| !listed.contains(number)) {
+    let is_left_over = |number: &u64| !listed.contains(number) && !not_ours.contains(number);
+    for number in found.segments.into_iter().filter(is_left_over) {
         files::forget(&files::segment(folder, number));
     }
+    found.unfinished.iter().for_each(|path| files::forget(path));
     opening.last = last;
     let length = (segment::HEADER + tail.frames.len()) as u64;
+    let since_image = scanned.as_ref().map_or(0, |scanned| scanned.bytes);
     let state = Mutex::new(Layout { manifest, length, last });
     let shared = Arc::new(Shared {
         folder: folder.to_owned(),
-        durability: options.durability,
         keep: options.keep,
         state,
         image: AtomicU64::new(0),
@@ -129,10 +145,10 @@ pub(super) fn open(folder: &Path, options: DiskLogOptions) -> Result<DiskLog, Lo
         filled: length,
         last,
         head: scanned.map_or_else(Digest::default, |scanned| scanned.head),
-        has_failed: false,
+        failure: None,
         frame: Vec::new(),
         gathered: Vec::new(),
-        since_image: 0,
+        since_image,
     })
 }
 
@@ -140,11 +156,15 @@ fn locked(folder: &Path) -> Result<File, LogError> {
     let path = folder.join(LOCK);
     let lock = File::options().read(true).write(true).create(true).truncate(false).open(&path);
     let lock = lock.map_err(doing("open", &path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(LogError::Locked { path: folder.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(doing("lock", &path)(error)),
+    // Whoever only looks whether it is in use has it for a moment.
+    for _ in 0..LOOKS {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOOK_AGAIN),
+            Err(TryLockError::Error(error)) => return Err(doing("lock", &path)(error)),
+        }
     }
+    Err(LogError::Locked { path: folder.to_owned() })
 }
 
 fn write_id(lock: &mut File, id: u128) -> std::io::Result<()> {
@@ -159,7 +179,7 @@ fn refuse_what_is_left(folder: &Path, found: &Found, lock: &mut File) -> Result<
     let _ = lock.read_to_string(&mut id);
     let mut has_records = false;
     for number in &found.segments {
-        has_records |= !segment::is_left_over(folder, *number, None, Version(0))?;
+        has_records |= !matches!(segment::stray(folder, *number, None)?, Stray::LeftOver);
     }
     if !has_records && found.images.is_empty() && id.trim().is_empty() {
         return Ok(());
@@ -231,12 +251,18 @@ struct Tail {
 }
 
 impl Tail {
-    fn of(scanned: Option<&Scanned>, salt: Salt) -> Tail {
+    fn of(scanned: Option<&Scanned>, mode: Durability, salt: Salt) -> Tail {
         let Some(Scanned { tail, starts, end, last, head, .. }) = scanned else {
             let (first, previous) = (Version(1), Digest::default());
             return Tail { frames: Vec::new(), first, previous, before: None };
         };
-        let from = starts.iter().find(|start| end - start.at <= COPIED).or(starts.last());
+        // Of what was never synced, nobody knows how much is durable.
+        let from = match mode {
+            Durability::Durable => {
+                starts.iter().find(|start| end - start.at <= COPIED).or(starts.last())
+            }
+            _ => starts.first(),
+        };
         let end_of_all = Start { at: *end, first: last.next(), previous: *head };
         let from = from.unwrap_or(&end_of_all);
         let mut frames = Vec::new();

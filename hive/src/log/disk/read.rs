@@ -12,7 +12,7 @@ use super::manifest::{self, Manifest};
 use super::open::Torn;
 use super::segment::{Bad, Segment, Wanted, damaged};
 use crate::encoding::Digest;
-use crate::log::{Entries, Entry, Image, LogError};
+use crate::log::{Durability, Entries, Entry, Image, LogError};
 
 /// Where a frame begins, and what is before it.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Scanned {
     pub(super) last: Version,
     pub(super) head: Digest,
     pub(super) torn: Option<Torn>,
+    /// How many bytes the frames after the version have.
+    pub(super) bytes: u64,
 }
 
 /// Looks at everything after a version, whose digest is known or not.
@@ -42,6 +44,7 @@ pub(super) fn scan(
 ) -> Result<Scanned, LogError> {
     let place = holding(manifest, from)?;
     let mut before: Option<(Version, Digest)> = None;
+    let mut after = 0;
     for (number, listed) in manifest.segments.iter().enumerate() {
         let (first, length) = (Some(listed.first), listed.length);
         let wanted = Wanted { id: manifest.id, number: listed.number, first, length };
@@ -66,6 +69,9 @@ pub(super) fn scan(
         let mut frames = segment.frames();
         for (at, frame) in frames.by_ref() {
             starts.push(Start { at, first: frame.header.first, previous: head });
+            if frame.last() > from {
+                after += frame.len() as u64;
+            }
             for (record, round) in frame.records().zip(frame.header.first.0..) {
                 if frame::previous(record) != Some(head) {
                     let what = "the record does not follow the one before it";
@@ -79,6 +85,11 @@ pub(super) fn scan(
         let bad = (end < segment.len()).then(|| segment.what_is_at(end, next));
         let torn = match (bad, listed.length) {
             (None, _) | (Some(Bad::Torn(0)), None) => None,
+            // Where nothing was synced, whatever was written may be missing.
+            (Some(Bad::Damaged(_)), None) if manifest.mode != Durability::Durable => {
+                let bytes = (segment.len() - end) as u64;
+                Some(Torn { path: segment.path.clone(), offset: end as u64, bytes })
+            }
             (Some(Bad::Damaged(error)), _) => return Err(error),
             (Some(Bad::Torn(_)), Some(_)) => {
                 let what = "a frame is not as it was written, but later segments are there";
@@ -91,7 +102,7 @@ pub(super) fn scan(
         let last = Version(next.0 - 1);
         before = Some((last, head));
         if number + 1 == manifest.segments.len() {
-            return Ok(Scanned { tail: segment, starts, end, last, head, torn });
+            return Ok(Scanned { tail: segment, starts, end, last, head, torn, bytes: after });
         }
     }
     // A manifest lists at least one.
@@ -211,13 +222,20 @@ pub(super) fn image(
     id: u128,
     most: Version,
 ) -> Result<Option<(Image, Vec<LogError>)>, LogError> {
-    let images = files::find(folder)?.images;
     let mut wrong = Vec::new();
-    for version in images.into_iter().rev().filter(|version| *version <= most) {
+    let mut most = Some(most);
+    while let Some(at_most) = most {
+        // Listed anew each time: a hive that has the log open removes images, and makes newer ones before.
+        let images = files::find(folder)?.images;
+        let Some(version) = images.into_iter().rfind(|version| *version <= at_most) else { break };
         match super::image::read(folder, version, id) {
             Ok(image) => return Ok(Some((image, wrong))),
+            Err(LogError::Missing { .. }) => {}
             Err(error @ LogError::UnknownFormat { .. }) => return Err(error),
-            Err(error) => wrong.push(error),
+            Err(error) => {
+                wrong.push(error);
+                most = version.0.checked_sub(1).map(Version);
+            }
         }
     }
     wrong.into_iter().next().map_or(Ok(None), Err)
@@ -273,11 +291,39 @@ impl DiskReader {
     /// # Errors
     /// The first [`LogError`].
     pub fn verify(&self) -> Result<Verified, LogError> {
+        self.or_anew(Self::verify_now)
+    }
+
+    /// A hive that has the log open may remove what is looked for meanwhile: then it is looked for in what the log is now.
+    fn or_anew<R>(&self, look: impl Fn(&Self) -> Result<R, LogError>) -> Result<R, LogError> {
+        let mut this = self.clone();
+        loop {
+            let error = match look(&this) {
+                Ok(found) => return Ok(found),
+                Err(error) => error,
+            };
+            let manifest = Manifest::read(&this.folder)?;
+            match manifest {
+                Some(manifest) if manifest != this.manifest => this.manifest = manifest,
+                _ => return Err(error),
+            }
+        }
+    }
+
+    fn verify_now(&self) -> Result<Verified, LogError> {
+        // Those that are made while this looks are of later rounds than it sees.
+        let mut images = files::find(&self.folder)?.images;
         let before = Version(self.manifest.segments[0].first.0.saturating_sub(1));
         let scanned = scan(&self.folder, &self.manifest, (before, None))?;
-        let images = files::find(&self.folder)?.images;
+        let mut gone = Vec::new();
         for version in &images {
-            let image = super::image::read(&self.folder, *version, self.manifest.id)?;
+            let image = match super::image::read(&self.folder, *version, self.manifest.id) {
+                Err(LogError::Missing { .. }) => {
+                    gone.push(*version);
+                    continue;
+                }
+                image => image?,
+            };
             if *version >= before {
                 // Once more for each, of which there are few.
                 scan(&self.folder, &self.manifest, (*version, Some(image.head)))?;
@@ -286,6 +332,7 @@ impl DiskReader {
                 return Err(newer_image(&self.folder, *version, scanned.last));
             }
         }
+        images.retain(|version| !gone.contains(version));
         let lock = File::open(self.folder.join(super::open::LOCK));
         let in_use = lock.is_ok_and(|lock| lock.try_lock_shared().is_err());
         Ok(Verified {
@@ -318,7 +365,7 @@ impl DiskReader {
     /// # Errors
     /// [`LogError`] if that is not kept; what goes wrong later, the iterator says.
     pub fn after(&self, round: Version) -> Result<Entries, LogError> {
-        entries(&self.folder, self.manifest.clone(), None, round)
+        self.or_anew(|this| entries(&this.folder, this.manifest.clone(), None, round))
     }
 
     /// The newest image that is not of a later version than `most`.

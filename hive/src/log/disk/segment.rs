@@ -14,7 +14,7 @@ use crate::log::LogError;
 
 const MAGIC: [u8; 8] = *b"\xf8QRSEGM\n";
 /// The bytes of a segment's header.
-pub(super) const HEADER: usize = 88;
+pub(super) const HEADER: usize = 96;
 
 /// How a segment begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub(super) struct Header {
     /// The digest of the record before that.
     pub(super) previous: Digest,
     pub(super) salt: Salt,
+    /// Under which it was made.
+    pub(super) term: u64,
 }
 
 impl Header {
@@ -40,15 +42,16 @@ impl Header {
         bytes[36..44].copy_from_slice(&self.first.0.to_le_bytes());
         bytes[44..76].copy_from_slice(&self.previous.0);
         bytes[76..84].copy_from_slice(&self.salt.0.to_le_bytes());
-        let checksum = crc32fast::hash(&bytes[..84]);
-        bytes[84..].copy_from_slice(&checksum.to_le_bytes());
+        bytes[84..92].copy_from_slice(&self.term.to_le_bytes());
+        let checksum = crc32fast::hash(&bytes[..92]);
+        bytes[92..].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
 
     /// `Ok(None)` if there is none, or not a whole one.
     pub(super) fn read(bytes: &[u8]) -> Result<Option<Header>, u32> {
         let Some(bytes) = bytes.get(..HEADER) else { return Ok(None) };
-        if !bytes.starts_with(&MAGIC) || u32_at(bytes, 84) != crc32fast::hash(&bytes[..84]) {
+        if !bytes.starts_with(&MAGIC) || u32_at(bytes, 92) != crc32fast::hash(&bytes[..92]) {
             return Ok(None);
         }
         match u32_at(bytes, 8) {
@@ -65,6 +68,7 @@ impl Header {
             first: Version(u64_at(bytes, 36)),
             previous: Digest(previous),
             salt: Salt(u64_at(bytes, 76)),
+            term: u64_at(bytes, 84),
         }))
     }
 }
@@ -72,15 +76,22 @@ impl Header {
 /// Makes the file of a segment, durably, with these frames in it.
 pub(super) fn create(folder: &Path, header: &Header, frames: &[u8]) -> Result<File, LogError> {
     let path = files::segment(folder, header.number);
-    let made = File::options().write(true).create_new(true).open(&path).and_then(|mut file| {
-        file.write_all(&header.write())?;
-        file.write_all(frames)?;
-        file.sync_all()?;
-        Ok(file)
-    });
-    let file = made.map_err(doing("create", &path))?;
-    files::sync_folder_of(&path)?;
-    Ok(file)
+    let file = File::options().write(true).create_new(true).open(&path);
+    let mut file = file.map_err(doing("create", &path))?;
+    let written = file
+        .write_all(&header.write())
+        .and_then(|()| file.write_all(frames))
+        .and_then(|()| file.sync_all())
+        .map_err(doing("create", &path))
+        .and_then(|()| files::sync_folder_of(&path));
+    match written {
+        Ok(()) => Ok(file),
+        Err(error) => {
+            // No manifest lists it.
+            files::forget(&path);
+            Err(error)
+        }
+    }
 }
 
 /// A segment in memory.
@@ -124,7 +135,12 @@ impl Segment {
             true => HEADER as u64,
             false => wanted.length.unwrap_or(length),
         };
-        let mut bytes = Vec::with_capacity(usize::try_from(most).unwrap_or(0));
+        let mut bytes = Vec::new();
+        // A file may say that it is larger than any memory.
+        let room = usize::try_from(most).ok().map(|most| bytes.try_reserve_exact(most));
+        if !matches!(room, Some(Ok(()))) {
+            return Err(damaged(&path, length, None, "it is larger than this machine's memory"));
+        }
         file.take(most).read_to_end(&mut bytes).map_err(doing("read", &path))?;
         let header = match Header::read(&bytes) {
             Ok(Some(header)) => header,
@@ -218,20 +234,33 @@ impl<'s> Iterator for Frames<'s> {
     }
 }
 
-/// Whether a file that no manifest lists may go: it holds nothing that is not elsewhere.
-pub(super) fn is_left_over(
+/// What a segment is that the manifest does not list, though it was made after those that it does.
+pub(super) enum Stray {
+    /// Somebody was stopped before anything was acknowledged that is only there.
+    LeftOver,
+    /// Nobody can say.
+    Unreadable,
+    /// It holds records that may have been acknowledged.
+    Records,
+}
+
+/// Looks at a stray segment of a log with this id that was last opened under this term; `None` if there is no manifest.
+pub(super) fn stray(
     folder: &Path,
     number: u64,
-    id: Option<u128>,
-    last: Version,
-) -> Result<bool, LogError> {
+    log: Option<(u128, u64)>,
+) -> Result<Stray, LogError> {
     let path = files::segment(folder, number);
     let bytes = fs::read(&path).map_err(doing("read", &path))?;
     let Ok(Some(header)) = Header::read(&bytes) else {
-        // Somebody was stopped before it was whole; or it is not ours to remove.
-        return Ok(bytes.len() < HEADER || bytes.iter().all(|byte| *byte == 0));
+        let was_never_whole = bytes.len() < HEADER || bytes.iter().all(|byte| *byte == 0);
+        return Ok(if was_never_whole { Stray::LeftOver } else { Stray::Unreadable });
     };
+    // Whoever made it has not come to the manifest of that term, and until then nobody is told anything.
+    let is_of_an_opening = log.is_some_and(|(id, term)| header.id == id && header.term > term);
     let segment = Segment { path, header, bytes };
-    let end = segment.frames().last().map(|(_, frame)| frame.last());
-    Ok(end.is_none_or(|end| id == Some(header.id) && end <= last))
+    match is_of_an_opening || segment.frames().next().is_none() {
+        true => Ok(Stray::LeftOver),
+        false => Ok(Stray::Records),
+    }
 }

@@ -1,6 +1,7 @@
 //! Every way in which the files of a small log can be wrong.
 
 mod damage;
+mod faults;
 mod usage;
 
 use std::fs;
