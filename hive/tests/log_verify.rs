@@ -137,7 +137,7 @@ fn whatever_is_damaged_is_named_with_file_byte_and_round() {
         let ran = log(&folder, args);
         assert_eq!(ran.status, 1, "{args:?}: {ran:?}");
         let error = format!(
-            "error: {segment} is damaged at byte 88, from round 1 on: a frame is not as it was written, \
+            "error: {segment} is damaged at byte 96, from round 1 on: a frame is not as it was written, \
             but a later one is there, with round 2. Restore the file from a backup of the log's folder\n"
         );
         assert_eq!(ran.stderr, error, "{args:?}");
@@ -145,7 +145,7 @@ fn whatever_is_damaged_is_named_with_file_byte_and_round() {
         let errors = document["errors"].as_array().unwrap();
         assert_eq!(errors.len(), 1);
         assert_eq!(errors[0]["file"], json!(segment));
-        assert_eq!((&errors[0]["byte"], &errors[0]["round"]), (&json!(88), &json!(1)));
+        assert_eq!((&errors[0]["byte"], &errors[0]["round"]), (&json!(96), &json!(1)));
         assert!(error.contains(errors[0]["message"].as_str().unwrap()));
     }
     assert_eq!(log(&folder, &["diff", "log", "log"]).status, 2, "not that they differ");

@@ -82,6 +82,8 @@ pub(super) fn sync_folder_of(path: &Path) -> Result<(), LogError> {
     if cfg!(unix)
         && let Some(folder) = path.parent()
     {
+        // Of a name alone, where the process is.
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         File::open(folder).and_then(|it| it.sync_all()).map_err(doing("sync", folder))?;
     }
     Ok(())
