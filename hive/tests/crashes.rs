@@ -204,7 +204,7 @@ fn check(folder: &Path, known: &Known) {
             let intent = proposal.id.as_str().strip_prefix("intent-").unwrap().parse().unwrap();
             if version == record.input.round {
                 let before = committed.insert(intent, (version, order));
-                assert_eq!(before, None, "intent {intent} was committed twice");
+                assert_eq!(before, None, "intent {intent} was committed twice, and in {version}");
             }
         }
     }
@@ -343,6 +343,8 @@ fn a_second_process_is_refused() {
 /// A file system of its own in a file, mounted for as long as this lives.
 struct Disk {
     folder: tempfile::TempDir,
+    /// One device for as long as it lives: of two on one file, one may write what the other has never read.
+    device: String,
 }
 
 impl Disk {
@@ -351,8 +353,11 @@ impl Disk {
         let image = folder.path().join("image");
         std::fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
         run(Command::new("mkfs.ext4").arg("-q").arg(&image));
+        let made = Command::new("losetup").args(["--find", "--show"]).arg(&image).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let device = String::from_utf8(made.stdout).unwrap().trim().to_owned();
         std::fs::create_dir(folder.path().join("mounted")).unwrap();
-        let disk = Disk { folder };
+        let disk = Disk { folder, device };
         disk.mount();
         disk
     }
@@ -362,8 +367,7 @@ impl Disk {
     }
 
     fn mount(&self) {
-        let image = self.folder.path().join("image");
-        run(Command::new("mount").args(["-o", "loop"]).arg(image).arg(self.mounted()));
+        run(Command::new("mount").arg(&self.device).arg(self.mounted()));
     }
 
     fn unmount(&self) {
@@ -374,6 +378,7 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(self.mounted()).status();
+        let _ = Command::new("losetup").arg("--detach").arg(&self.device).status();
     }
 }
 
