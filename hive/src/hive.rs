@@ -123,6 +123,8 @@ impl Hive {
         });
         let claims = Claims::new(config.claims, config.lease, term, Arc::clone(&clock));
         let claims = Arc::new(claims);
+        // Whoever held anything before the restart may have changed what is restored, and nothing after that.
+        claims.begin(state.version());
         let (counters, stop) = (Arc::<Counters>::default(), Arc::<Stop>::default());
         let publisher = Publisher {
             cell: Arc::clone(&cell),
