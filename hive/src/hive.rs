@@ -158,7 +158,8 @@ impl Hive {
         let width = (config.window, config.max_batch);
         let stops = Arc::clone(&stop);
         let way = (way, Arc::clone(&failure));
-        let queen = Queen::new(core, way, Arc::clone(&intake), width, config.ballots, stops);
+        let left = (config.ballots, memory.again);
+        let queen = Queen::new(core, way, Arc::clone(&intake), width, left, stops);
         let told = Arc::clone(&news);
         let queen = std::thread::Builder::new()
             .name("queenright-queen".to_owned())

@@ -19,7 +19,7 @@ pub struct Metrics {
     pub version: Version,
     /// Rounds decided.
     pub rounds: u64,
-    /// Proposals taken from the queue.
+    /// Proposals taken from the queue. With a log, those that were pending or voted on when it was opened are among them.
     pub taken: u64,
     /// Answers given, by [`Outcome::name`]. Together with `pending`, `voted_on` and those of a round under way they are those `taken`.
     pub outcomes: BTreeMap<&'static str, u64>,
@@ -113,10 +113,14 @@ impl Counters {
         });
     }
 
-    pub(crate) fn starts_with(&self, window: usize) {
+    /// A hive begins at this version, with proposals that were left pending by the rounds before.
+    pub(crate) fn starts_with(&self, window: usize, version: Version, pending: usize) {
         self.with(|metrics| {
             observe::window(metrics, window);
+            observe::pending(metrics, pending);
             metrics.window = window;
+            metrics.version = version;
+            metrics.pending = pending;
         });
     }
 

@@ -96,3 +96,53 @@ impl Painter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consensus::{Restored, RoundPolicy};
+    use crate::log::MemoryLog;
+    use crate::state::State;
+    use crate::{Hive, Op, Proposal};
+
+    /// Rivals lose, and are pending for a round each: what is remembered differs from round to round.
+    fn rivals() -> MemoryLog {
+        let log = MemoryLog::new();
+        let policy = RoundPolicy { pending: 10, ..RoundPolicy::default() };
+        let hive = Hive::builder().log(log.open()).policy(policy).build().unwrap();
+        let rival = |id: &str| {
+            let proposal = Proposal::on(&hive.snapshot(), "me", id);
+            proposal.write("k", Op::Set(id.into())).unwrap()
+        };
+        hive.propose_many(["a", "b", "c", "d"].map(rival).to_vec()).unwrap().wait();
+        assert_eq!(hive.version(), Version(4), "one of them in each round");
+        log
+    }
+
+    #[test]
+    fn an_image_remembers_what_was_known_at_its_version_however_far_the_log_is() {
+        let log = rivals();
+        let mut painter = Painter {
+            archive: Arc::new(log.clone()),
+            memory: Memory::default(),
+            version: Version(0),
+        };
+        let mut expected = Restored::at_base(State::base([]));
+        for entry in log.after(Version(0)).unwrap() {
+            expected.follow(&entry.unwrap().record().unwrap()).unwrap();
+            let version = expected.state.version();
+            if version == Version(2) {
+                // One at which nobody has wished for an image.
+                continue;
+            }
+            let state = Snapshot::from(expected.state.clone());
+            painter.make(Wish { state, head: expected.head }).unwrap();
+            let made = log.image(version).unwrap().unwrap();
+            let Restored { state, head, memory } = Restored::at(&made).unwrap();
+            let waiting = (4 - version.0) as usize;
+            assert_eq!((made.version, memory.again.pending.len()), (version, waiting));
+            assert!(made == image(expected.state.clone(), expected.head, expected.memory.clone()));
+            assert!(made == image(state, head, memory), "and it is read as it was written");
+        }
+    }
+}

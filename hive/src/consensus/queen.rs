@@ -15,6 +15,7 @@ use super::intents::Intents;
 use super::news::News;
 use super::publish::{Answer, Round, Step};
 use super::quorum::{Ballot, CastVote, VoteError};
+use super::restore::Again;
 use super::round::{RoundInput, RoundPolicy, Verdicts, apply, decide};
 use super::scribe::{Failure, Way};
 use super::window::{BatchWindow, Window};
@@ -156,11 +157,13 @@ impl Queen {
         (way, failure): (Way, Failure),
         intake: Arc<Intake>,
         (rule, max_batch): (BatchWindow, usize),
-        most_ballots: usize,
+        (most_ballots, again): (usize, Again),
         stop: Arc<Stop>,
     ) -> Self {
         let window = Window::new(rule, max_batch);
-        core.counters.starts_with(window.size());
+        let Again { pending, passed } = again;
+        let version = core.state.version();
+        core.counters.starts_with(window.size(), version, pending.len());
         let restored: BTreeMap<_, _> = lock(&core.ballots)
             .iter()
             .map(|open| {
@@ -170,6 +173,9 @@ impl Queen {
             })
             .collect();
         core.counters.votes_on(restored.len());
+        core.counters.took(restored.len() + pending.len());
+        // Nobody waits for them any more; whoever sends them again is answered with them.
+        let pending = pending.into_iter().map(|proposal| (proposal, Owed::Nobody)).collect();
         Queen {
             core,
             way,
@@ -178,10 +184,10 @@ impl Queen {
             window,
             stop,
             taken: None,
-            debts: Debts::default(),
+            debts: Debts::of(pending),
             waiting: restored,
             most_ballots,
-            passed: BTreeMap::new(),
+            passed,
             marks: Vec::new(),
         }
     }
@@ -413,14 +419,9 @@ impl Queen {
 
     /// The ballots of those that are judged once more are kept for that.
     fn keep_passed(&mut self, record: &Record) {
-        let Record { input, batch, verdicts, .. } = record;
-        if input.ballots.is_empty() {
-            return;
+        if !record.input.ballots.is_empty() {
+            self.passed = record.passed();
         }
-        let pending = verdicts.pending.iter().map(|&place| &batch[place]);
-        let name = |it: &Proposal| (it.id.clone(), it.attempt);
-        let kept = pending.filter_map(|it| input.ballots.get_key_value(&name(it)));
-        self.passed = kept.map(|(name, ballot)| (name.clone(), ballot.clone())).collect();
     }
 
     /// What was taken back of a batch.
