@@ -554,7 +554,8 @@ impl Hive {
     }
 
     /// Refuses proposals from now on, and waits until those that were submitted are answered: each by its round, but after
-    /// `grace` those that are left as [`Cancelled`](Outcome::Cancelled). A round that has begun by then is finished.
+    /// `grace` those that are left as [`Cancelled`](Outcome::Cancelled), unless with a [log](HiveBuilder::log) they were pending or voted on:
+    /// these go on when another hive is built on it, and are [`CommitUnknown`](Outcome::CommitUnknown). What was answered before is told the same again. A round that has begun by then is finished.
     ///
     /// The last state stays readable. Of several calls the first sets the time. Says how many were cancelled by it.
     pub fn shutdown(&self, grace: Duration) -> u64 {

@@ -99,10 +99,19 @@ impl Counters {
         self.with(|metrics| *metrics.outcomes.entry(name).or_default() += answered);
     }
 
-    /// Counts a proposal that was refused without a round.
-    pub(crate) fn refused(&self, outcome: &Outcome) {
-        observe::answered(outcome, 1);
-        self.with(|metrics| *metrics.outcomes.entry(outcome.name()).or_default() += 1);
+    /// Counts proposals that were answered like this without a round.
+    pub(crate) fn refused(&self, outcome: &Outcome, proposals: usize) {
+        let proposals = proposals as u64;
+        observe::answered(outcome, proposals);
+        self.with(|metrics| *metrics.outcomes.entry(outcome.name()).or_default() += proposals);
+    }
+
+    /// Nothing is pending any more: the last round was published.
+    pub(crate) fn ended(&self) {
+        self.with(|metrics| {
+            observe::pending(metrics, 0);
+            metrics.pending = 0;
+        });
     }
 
     /// So many proposals are being voted on.

@@ -1,6 +1,5 @@
 //! What a hive with a log promises when it is restored, shut down, or meets somebody's code that panics.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use queenright::consensus::{CastVote, QuorumRule, RoundPolicy, Threshold, Vote, replay};
 use queenright::log::{Archive, CommitLog, Entry, LogError, MemoryLog, MemoryLogWriter};
 use queenright::{
-    Class, Fence, Hive, Key, Metrics, Op, Outcome, Proposal, Record, State, Value, Version,
+    Class, Fence, Hive, Key, Metrics, Op, Outcome, Proposal, ProposeError, Record, State, Value, Version,
 };
 
 fn on(log: &MemoryLog) -> Hive {
@@ -89,14 +88,14 @@ impl Gate {
         }
     }
 
-    /// Holds the queen in a round of this proposal.
-    fn hold(&self, hive: &Hive, busy: Proposal) -> queenright::Ticket {
+    /// Holds the queen in the round of what is proposed.
+    fn hold<T>(&self, propose: impl FnOnce() -> T) -> T {
         let asked = {
             let mut state = self.0.0.lock().unwrap();
             state.0 = true;
             state.1
         };
-        let ticket = hive.propose(busy).unwrap();
+        let ticket = propose();
         let state = self.0.0.lock().unwrap();
         drop(self.0.1.wait_while(state, |(_, now)| *now == asked).unwrap());
         ticket
@@ -126,7 +125,7 @@ fn passed_and_pending() -> (MemoryLog, Proposal, RoundPolicy) {
     let proposal = set(&hive, "p", "k", 1).with_quorum(of_ada());
     let ticket = hive.propose(proposal.clone()).unwrap();
     hive.drain().unwrap();
-    let busy = gate.hold(&hive, set(&hive, "busy", "b", 1));
+    let busy = gate.hold(|| hive.propose(set(&hive, "busy", "b", 1)).unwrap());
     let votes = hive.cast(vec![CastVote::on("p", "ada", Vote::Yes)]);
     let rival = hive.propose(set(&hive, "q", "k", 2).class(Class::Critical)).unwrap();
     gate.open();
@@ -160,4 +159,148 @@ fn what_was_pending_is_judged_after_a_restart() {
     assert!(hive.ballots().is_empty());
     drop(hive);
     replay(State::base([]), &records(&log)).unwrap();
+}
+
+/// Ends a hive at once, while its queen is held; what she has not taken by then is cancelled.
+fn end(hive: &Arc<Hive>, gate: &Gate) {
+    let other = Arc::clone(hive);
+    let ends = thread::spawn(move || other.shutdown(Duration::ZERO));
+    while !matches!(hive.try_propose(set(hive, "closed?", "z", 0)), Err(error) if is_closed(&error))
+    {
+        thread::yield_now();
+    }
+    gate.open();
+    ends.join().unwrap();
+}
+
+fn is_closed(error: &ProposeError) -> bool {
+    matches!(error, ProposeError::Closed(_))
+}
+
+#[test]
+fn what_is_voted_on_and_sent_again_is_not_told_that_it_is_cancelled() {
+    for is_logged in [true, false] {
+        let (gate, log) = (Gate::default(), MemoryLog::new());
+        let builder = Hive::builder().clock(gate.clock());
+        let builder = if is_logged { builder.log(log.open()) } else { builder };
+        let hive = Arc::new(builder.build().unwrap());
+        let proposal = set(&hive, "p", "k", 1).with_quorum(of_ada());
+        let first = hive.propose(proposal.clone()).unwrap();
+        hive.drain().unwrap();
+        let busy = gate.hold(|| hive.propose(set(&hive, "busy", "b", 1)).unwrap());
+        let alone = hive.propose(proposal.clone()).unwrap();
+        let other = set(&hive, "other", "o", 1);
+        let together = hive.propose_many(vec![other, proposal.clone()]).unwrap();
+        end(&hive, &gate);
+        let open = if is_logged { Outcome::CommitUnknown } else { Outcome::Cancelled };
+        assert!(busy.wait().is_committed());
+        assert_eq!((first.wait(), alone.wait()), (open.clone(), open.clone()));
+        assert_eq!(together.wait(), [Outcome::Cancelled, open]);
+        let metrics = hive.metrics();
+        is_balanced(&metrics);
+        assert_eq!(metrics.outcomes["cancelled"], metrics.shut_out);
+        drop(hive);
+        if is_logged {
+            let hive = Hive::builder().log(log.open()).clock(|| 6).build().unwrap();
+            hive.vote(CastVote::on("p", "ada", Vote::Yes)).unwrap();
+            assert!(hive.propose(proposal).unwrap().wait().is_committed(), "as it may be");
+        }
+    }
+}
+
+#[test]
+fn what_was_answered_and_is_sent_again_is_told_the_same_at_the_end() {
+    for is_logged in [true, false] {
+        let (gate, log) = (Gate::default(), MemoryLog::new());
+        let builder = Hive::builder().clock(gate.clock());
+        let builder = if is_logged { builder.log(log.open()) } else { builder };
+        let hive = Arc::new(builder.build().unwrap());
+        let committed = set(&hive, "committed", "k", 1);
+        let told = hive.propose(committed.clone()).unwrap().wait();
+        assert!(told.is_committed());
+        let expired = set(&hive, "expired", "k", 1).deadline(1);
+        assert_eq!(hive.propose(expired.clone()).unwrap().wait(), Outcome::Expired);
+        let _busy = gate.hold(|| hive.propose(set(&hive, "busy", "b", 1)).unwrap());
+        let one = hive.propose(committed.clone()).unwrap();
+        let new = set(&hive, "new", "n", 1);
+        let many = hive.propose_many(vec![new, expired, committed]).unwrap();
+        end(&hive, &gate);
+        assert_eq!(one.wait(), told);
+        assert_eq!(many.wait(), [Outcome::Cancelled, Outcome::Expired, told]);
+        is_balanced(&hive.metrics());
+    }
+}
+
+/// A log whose appends wait until they are let through.
+struct Slow {
+    log: MemoryLogWriter,
+    may: Receiver<()>,
+    appended: Sender<Vec<usize>>,
+}
+
+impl CommitLog for Slow {
+    fn term(&self) -> u64 {
+        self.log.term()
+    }
+    fn last(&self) -> Version {
+        self.log.last()
+    }
+    fn append(&mut self, expected: Version, entries: &[Entry]) -> Result<(), LogError> {
+        let _ = self.appended.send(entries.iter().map(|entry| entry.bytes.len()).collect());
+        self.may.recv().map_err(|_| LogError::Other("nobody lets it through".to_owned()))?;
+        self.log.append(expected, entries)
+    }
+    fn wants_image(&mut self) -> bool {
+        false
+    }
+    fn archive(&self) -> Arc<dyn Archive> {
+        self.log.archive()
+    }
+}
+
+fn slow(log: &MemoryLog) -> (Slow, Sender<()>, Receiver<Vec<usize>>) {
+    let (let_through, may) = channel();
+    let (appended, begun) = channel();
+    (Slow { log: log.open(), may, appended }, let_through, begun)
+}
+
+/// Of rivals one is committed, and the others are pending in that round; then the time is over.
+#[test]
+fn what_is_pending_at_the_end_is_not_told_that_it_is_cancelled() {
+    for is_logged in [true, false] {
+        let (gate, log) = (Gate::default(), MemoryLog::new());
+        let (slow, let_through, begun) = slow(&log);
+        let policy = RoundPolicy { pending: 10, ..RoundPolicy::default() };
+        let builder = Hive::builder().clock(gate.clock()).policy(policy.clone());
+        let builder = match is_logged {
+            true => builder.log(slow),
+            false => {
+                drop(slow);
+                builder
+            }
+        };
+        let hive = Arc::new(builder.build().unwrap());
+        let rivals = vec![set(&hive, "a", "k", 1), set(&hive, "b", "k", 2)];
+        let tickets = gate.hold(|| hive.propose_many(rivals.clone()).unwrap());
+        // The round is published after she has ended what it leaves pending.
+        let late = thread::spawn(move || {
+            let _ = begun.recv();
+            thread::sleep(Duration::from_millis(50));
+            let _ = let_through.send(());
+        });
+        end(&hive, &gate);
+        late.join().unwrap();
+        let told = tickets.wait();
+        let lost = if is_logged { Outcome::CommitUnknown } else { Outcome::Cancelled };
+        assert_eq!(told.iter().filter(|outcome| outcome.is_committed()).count(), 1, "{told:?}");
+        assert!(told.contains(&lost), "{told:?}");
+        is_balanced(&hive.metrics());
+        drop(hive);
+        if is_logged {
+            let builder = Hive::builder().log(log.open()).clock(|| 6).policy(policy);
+            let hive = builder.build().unwrap();
+            let both = hive.propose_many(rivals).unwrap().wait();
+            assert!(both.iter().all(Outcome::is_committed), "{both:?}");
+        }
+    }
 }

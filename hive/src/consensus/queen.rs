@@ -93,6 +93,15 @@ impl Core {
         matches!(verdicts.outcomes.first(), Some(Outcome::Rejected { .. }))
     }
 
+    /// What was answered before to what is sent again, and when.
+    fn answered(&self, proposal: &Proposal) -> Option<(Version, Outcome)> {
+        let at = self.intents.answered_at(proposal)?;
+        let alone = std::slice::from_ref(proposal);
+        // Only what was answered counts, whatever the time is.
+        let mut verdicts = decide(&self.state, alone, &self.input(alone, 0));
+        Some((at, verdicts.outcomes.pop()?))
+    }
+
     /// Decides one round. Its record is also written as bytes, if that is wished.
     fn round(
         &mut self,
@@ -144,6 +153,8 @@ pub(crate) struct Queen {
 #[derive(Default)]
 struct Batch {
     proposals: Vec<Proposal>,
+    /// So many of them, the first, were pending.
+    again: usize,
     owed: Vec<Owed>,
     votes: Vec<(Vec<CastVote>, Sender<Counted>)>,
     marks: Vec<Sender<()>>,
@@ -197,8 +208,11 @@ impl Queen {
         // If a round panics, nobody may wait for an answer that cannot come, or for another version: a closed intake
         // refuses new proposals, and dropping what is queued closes its tickets.
         let _close = CloseOnDrop(Arc::clone(&self.intake), news);
+        let counters = Arc::clone(&self.core.counters);
         let way = self.run_to_the_end();
         way.end();
+        // The last rounds were published after she had ended what they left pending.
+        counters.ended();
     }
 
     fn run_to_the_end(mut self) -> Way {
@@ -206,7 +220,6 @@ impl Queen {
         while let Some(batch) = self.next_batch() {
             let is_over = |stop: &Option<Instant>| stop.is_some_and(|stop| Instant::now() >= stop);
             if self.failure.get().is_some() || self.stop.get().is_some_and(is_over) {
-                observe::without_a_round(&batch.proposals, &Outcome::Cancelled);
                 self.cancel(batch);
             } else {
                 self.decide(batch);
@@ -223,6 +236,7 @@ impl Queen {
             batch.proposals.push(proposal);
             batch.owed.push(owed);
         }
+        batch.again = batch.proposals.len();
         let mut came = Vec::new();
         loop {
             let waits = batch.is_empty();
@@ -313,12 +327,9 @@ impl Queen {
             round = Some(Round { state, record, window: self.window.size() });
         }
         answers.extend(counted.into_iter().map(|(sender, told)| Answer::Counted(sender, told)));
-        for (owed, outcome) in refused {
-            self.core.counters.refused(&outcome);
-            self.debts.answer_all(owed, outcome, &mut answers);
-        }
+        self.refuse(refused, &mut answers);
         self.pass_marks(marks, &mut answers);
-        self.way.send(Step { round, answers }, bytes);
+        self.way.send(Step { round, answers, stands: false }, bytes);
     }
 
     /// Opens ballots, counts votes, and adds what is decided to the batch.
@@ -456,34 +467,88 @@ impl Queen {
 
     /// Answers everything without a round.
     fn cancel(&mut self, batch: Batch) {
-        self.core.counters.cancelled(batch.proposals.len());
-        let mut answers = Vec::new();
-        for owed in batch.owed {
-            self.debts.answer_all(owed, Outcome::Cancelled, &mut answers);
+        let Batch { proposals, again, owed, votes, marks, refused } = batch;
+        let name = |it: &Proposal| (it.id.clone(), it.attempt);
+        let pending: BTreeSet<Attempt> = proposals[..again].iter().map(name).collect();
+        let may_be = |it: &Proposal| {
+            let name = name(it);
+            pending.contains(&name) || self.waiting.contains_key(&name)
+        };
+        let until = self.known_until();
+        let outcomes = proposals.iter().map(|it| self.last_word(it, may_be(it), until));
+        let outcomes: Vec<Outcome> = outcomes.collect();
+        for (proposal, outcome) in proposals.iter().zip(&outcomes) {
+            observe::without_a_round(std::slice::from_ref(proposal), outcome);
         }
-        for (votes, sender) in batch.votes {
+        self.count_ended(&outcomes);
+        // Some of several may have been answered by a round that was lost.
+        let is_one_of_several = |owed: &Owed| matches!(owed, Owed::Member { .. });
+        let stands = until.is_some() && !owed.iter().any(is_one_of_several);
+        let mut answers = Vec::new();
+        let mut outcomes = outcomes.into_iter();
+        for owed in owed {
+            let mut part: Vec<Outcome> = outcomes.by_ref().take(owed.len()).collect();
+            match owed {
+                Owed::Many(_, sender) => answers.push(Answer::AllSaid(sender, part)),
+                one => {
+                    let outcome = part.pop().unwrap_or(Outcome::CommitUnknown);
+                    self.debts.answer_all(one, outcome, &mut answers);
+                }
+            }
+        }
+        self.refuse(refused, &mut answers);
+        for (votes, sender) in votes {
             answers.push(Answer::Counted(sender, vec![Err(VoteError::Closed); votes.len()]));
         }
-        self.pass_marks(batch.marks, &mut answers);
-        self.way.send(Step { round: None, answers }, Vec::new());
+        if until.is_none() {
+            self.pass_marks(marks, &mut answers);
+        }
+        self.way.send(Step { round: None, answers, stands }, Vec::new());
+    }
+
+    /// What was refused without a round.
+    fn refuse(&mut self, refused: Vec<(Owed, Outcome)>, answers: &mut Vec<Answer>) {
+        for (owed, outcome) in refused {
+            self.core.counters.refused(&outcome, owed.len());
+            self.debts.answer_all(owed, outcome, answers);
+        }
+    }
+
+    /// If the log has failed: up to which version it is known what is in it.
+    fn known_until(&self) -> Option<Version> {
+        self.failure.get().map(|_| self.core.counters.read().version)
+    }
+
+    /// What is said at the end to one that is not judged any more: that nothing of it was committed only if nothing was, and nothing will
+    /// be when the hive is restored from its log, as what `may_be` is pending or voted on there.
+    fn last_word(&self, proposal: &Proposal, may_be: bool, until: Option<Version>) -> Outcome {
+        match self.core.answered(proposal) {
+            Some((at, outcome)) if until.is_none_or(|until| at <= until) => outcome,
+            Some(_) => Outcome::CommitUnknown,
+            None if may_be && self.way.is_logged() => Outcome::CommitUnknown,
+            None => Outcome::Cancelled,
+        }
+    }
+
+    fn count_ended(&self, outcomes: &[Outcome]) {
+        let is_cancelled = |outcome: &&Outcome| **outcome == Outcome::Cancelled;
+        self.core.counters.cancelled(outcomes.iter().filter(is_cancelled).count());
+        for outcome in outcomes.iter().filter(|outcome| !is_cancelled(outcome)) {
+            self.core.counters.refused(outcome, 1);
+        }
     }
 
     /// Nobody can vote any more, until the hive is restored from its log, if it has one.
     fn end_ballots(&mut self) {
+        let until = self.known_until();
         let mut answers = Vec::new();
         for (proposal, owed) in std::mem::take(&mut self.waiting).into_values().flatten() {
-            let outcome = match self.way.is_logged() {
-                true => Outcome::CommitUnknown,
-                false => Outcome::Cancelled,
-            };
+            let outcome = self.last_word(&proposal, true, until);
             observe::without_a_round(&[proposal], &outcome);
-            match self.way.is_logged() {
-                true => self.core.counters.refused(&outcome),
-                false => self.core.counters.cancelled(1),
-            }
+            self.count_ended(std::slice::from_ref(&outcome));
             self.debts.answer_all(owed, outcome, &mut answers);
         }
-        self.way.send(Step { round: None, answers }, Vec::new());
+        self.way.send(Step { round: None, answers, stands: false }, Vec::new());
         *self.ballots() = Ballots::default();
         self.core.counters.votes_on(0);
     }
