@@ -1,12 +1,15 @@
 //! What a hive with a log promises when it is restored, shut down, or meets somebody's code that panics.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use queenright::consensus::{CastVote, QuorumRule, RoundPolicy, Threshold, Vote, replay};
-use queenright::log::{Archive, CommitLog, Entry, LogError, MemoryLog, MemoryLogWriter};
+use queenright::log::{
+    Archive, CommitLog, Entries, Entry, Image, LogError, MemoryLog, MemoryLogWriter,
+};
 use queenright::{
     Class, Fence, Hive, Key, Metrics, Op, Outcome, Proposal, ProposeError, Record, State, Value, Version,
 };
@@ -303,4 +306,114 @@ fn what_is_pending_at_the_end_is_not_told_that_it_is_cancelled() {
             assert!(both.iter().all(Outcome::is_committed), "{both:?}");
         }
     }
+}
+
+/// The queen panics (at her clock) while an append is under way: nothing is over before that is.
+#[test]
+fn the_log_is_at_rest_once_a_hive_whose_queen_has_panicked_is_dropped() {
+    let log = MemoryLog::new();
+    let (slow, let_through, begun) = slow(&log);
+    let is_bad = Arc::new(AtomicBool::new(false));
+    let bad = Arc::clone(&is_bad);
+    let clock = move || {
+        assert!(!bad.load(Ordering::SeqCst), "the clock panics");
+        1
+    };
+    let hive = Hive::builder().log(slow).clock(clock).build().unwrap();
+    let mut watch = hive.watch();
+    let good = hive.propose(set(&hive, "good", "a", 1)).unwrap();
+    begun.recv().unwrap();
+    is_bad.store(true, Ordering::SeqCst);
+    let lost = hive.propose(set(&hive, "lost", "a", 2)).unwrap();
+    assert_eq!(lost.wait(), Outcome::CommitUnknown);
+    assert!(watch.next_timeout(Duration::from_millis(50)).is_err(), "a version is on its way");
+    let drops = thread::spawn(move || drop(hive));
+    thread::sleep(Duration::from_millis(50));
+    assert!(!drops.is_finished(), "the log is being written");
+    let_through.send(()).unwrap();
+    drops.join().unwrap();
+    assert_eq!(records(&log).len(), 1);
+    assert!(good.wait().is_committed());
+    assert!(matches!(watch.next_timeout(Duration::ZERO), Ok(Some(_))));
+    assert!(matches!(watch.next_timeout(Duration::ZERO), Ok(None)), "the last version");
+}
+
+/// A log, and an archive, that panic where they are told to.
+struct Panics {
+    log: MemoryLogWriter,
+    last: bool,
+    asked: AtomicBool,
+    wishes: bool,
+    images: Arc<AtomicUsize>,
+}
+
+impl Panics {
+    fn on(log: &MemoryLog) -> Self {
+        let (asked, images) = (AtomicBool::new(false), Arc::default());
+        Panics { log: log.open(), last: false, asked, wishes: false, images }
+    }
+}
+
+impl CommitLog for Panics {
+    fn term(&self) -> u64 {
+        self.log.term()
+    }
+    fn last(&self) -> Version {
+        // When the hive is built it does not.
+        assert!(!(self.asked.swap(true, Ordering::SeqCst) && self.last), "last panics");
+        self.log.last()
+    }
+    fn append(&mut self, expected: Version, entries: &[Entry]) -> Result<(), LogError> {
+        self.log.append(expected, entries)
+    }
+    fn wants_image(&mut self) -> bool {
+        self.wishes
+    }
+    fn archive(&self) -> Arc<dyn Archive> {
+        Arc::new(PanicsOnce(self.log.archive(), Arc::clone(&self.images)))
+    }
+}
+
+/// When the first image after that of the beginning is kept.
+struct PanicsOnce(Arc<dyn Archive>, Arc<AtomicUsize>);
+
+impl Archive for PanicsOnce {
+    fn after(&self, round: Version) -> Result<Entries, LogError> {
+        self.0.after(round)
+    }
+    fn image(&self, most: Version) -> Result<Option<Image>, LogError> {
+        self.0.image(most)
+    }
+    fn keep_image(&self, image: &Image) -> Result<(), LogError> {
+        assert!(self.1.fetch_add(1, Ordering::SeqCst) != 1, "the first image panics");
+        self.0.keep_image(image)
+    }
+}
+
+#[test]
+fn a_log_that_panics_where_nobody_expects_it_ends_the_hive_and_says_so() {
+    let log = MemoryLog::new();
+    let hive = Hive::builder().log(Panics { last: true, ..Panics::on(&log) }).build().unwrap();
+    let mut watch = hive.watch();
+    let _told = hive.propose(set(&hive, "a", "a", 1)).map(|ticket| ticket.wait());
+    assert!(matches!(watch.next_timeout(Duration::from_secs(10)), Ok(None)), "it is over");
+    assert_eq!(hive.log_failure().unwrap().to_string(), "the thread of the log has panicked");
+    assert!(hive.propose(set(&hive, "b", "a", 1)).is_err_and(|error| is_closed(&error)));
+}
+
+#[test]
+fn an_image_that_panics_is_not_the_last_one() {
+    let log = MemoryLog::new();
+    let images = Arc::<AtomicUsize>::default();
+    let panics = Panics { wishes: true, images: Arc::clone(&images), ..Panics::on(&log) };
+    let hive = Hive::builder().log(panics).build().unwrap();
+    for number in 0..1_000 {
+        // A wish is dropped while another image is being made.
+        assert!(commit(&hive, &format!("p{number}"), "a", number).is_committed());
+        if log.image(Version(u64::MAX)).unwrap().unwrap().version > Version(0) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("no image after {}", images.load(Ordering::SeqCst));
 }

@@ -1,5 +1,6 @@
 //! The thread that makes images, so that neither the queen nor the log waits for them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -71,8 +72,11 @@ impl Drop for Images {
 impl Painter {
     fn run(&mut self, wishes: &Receiver<Wish>) {
         while let Ok(wish) = wishes.recv() {
+            // An archive is somebody else's code.
+            let made = catch_unwind(AssertUnwindSafe(|| self.make(wish)));
+            let panicked = |_| Err(LogError::Other("the log has panicked".to_owned()));
             // The log is as good without; the next one is tried again.
-            if let Err(error) = self.make(wish) {
+            if let Err(error) = made.unwrap_or_else(panicked) {
                 observe::no_image(&error);
             }
         }
