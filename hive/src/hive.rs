@@ -266,6 +266,9 @@ impl Hive {
     ///
     /// Whether one is accepted does not depend on the others being so: that is what one proposal with several writes is for.
     ///
+    /// With a [log](HiveBuilder::log) they have at most 256 MiB together, roughly; more are refused as
+    /// [`LimitReached`](Outcome::LimitReached).
+    ///
     /// # Errors
     /// As [`propose`](Self::propose), with all of them.
     pub fn propose_many(

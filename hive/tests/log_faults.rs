@@ -11,7 +11,8 @@ use queenright::log::{
     Archive, CommitLog, Entries, Entry, Image, LogError, MemoryLog, MemoryLogWriter,
 };
 use queenright::{
-    Class, Fence, Hive, Key, Metrics, Op, Outcome, Proposal, ProposeError, Record, State, Value, Version,
+    Class, Fence, Hive, Key, Metrics, Op, Outcome, Proposal, ProposeError, Record, State, Value,
+    Version,
 };
 
 fn on(log: &MemoryLog) -> Hive {
@@ -416,4 +417,74 @@ fn an_image_that_panics_is_not_the_last_one() {
         thread::sleep(Duration::from_millis(1));
     }
     panic!("no image after {}", images.load(Ordering::SeqCst));
+}
+
+fn text(bytes: usize) -> Value {
+    "x".repeat(bytes).as_str().into()
+}
+
+#[test]
+fn no_append_has_more_than_eight_mebibytes_unless_one_record_has() {
+    let log = MemoryLog::new();
+    let (slow, let_through, begun) = slow(&log);
+    let hive = Hive::builder().max_batch(1).log(slow).build().unwrap();
+    let value = text(3 << 20);
+    let propose = |id: &str, value: &Value| {
+        drop(hive.propose(set(&hive, id, id, value.clone())).unwrap());
+    };
+    propose("first", &1.into());
+    begun.recv().unwrap();
+    for number in 0..7 {
+        propose(&format!("p{number}"), &value);
+    }
+    // She has decided all but the last at least, and that soon.
+    while hive.metrics().taken < 8 {
+        thread::yield_now();
+    }
+    let (mut appended, mut sizes) = (1, Vec::new());
+    while appended < 8 {
+        let_through.send(()).unwrap();
+        let together = begun.recv().unwrap();
+        appended += together.len();
+        sizes.push(together);
+    }
+    let_through.send(()).unwrap();
+    drop(let_through);
+    assert!(sizes.iter().all(|together| together.iter().sum::<usize>() <= 8 << 20), "{sizes:?}");
+    assert!(sizes.iter().any(|together| together.len() == 2), "{sizes:?}");
+    hive.drain().unwrap();
+    assert_eq!(hive.version(), Version(8), "none is lost, and their order is kept");
+    drop(hive);
+    assert_eq!(records(&log).len(), 8);
+}
+
+#[test]
+fn what_is_too_large_for_a_log_is_refused_and_nothing_else() {
+    let value = text(4 << 20);
+    let many = |hive: &Hive, name: &str, count: usize| -> Vec<Proposal> {
+        let one = |number| {
+            let id = format!("{name}{number}");
+            // Nobody may write so much twice: what is judged is refused, and in no state.
+            set(hive, &id, &id, value.clone()).deadline(1)
+        };
+        (0..count).map(one).collect()
+    };
+    let log = MemoryLog::new();
+    let gate = Gate::default();
+    let hive = Hive::builder().log(log.open()).clock(gate.clock()).build().unwrap();
+    let told = hive.propose_many(many(&hive, "many", 65)).unwrap().wait();
+    assert!(told.iter().all(|told| matches!(told, Outcome::LimitReached { .. })), "{}", told[0]);
+    assert_eq!((hive.version(), told.len()), (Version(0), 65), "there is no round");
+    is_balanced(&hive.metrics());
+    assert!(commit(&hive, "later", "a", 1).is_committed());
+    // What comes one by one is divided among rounds: 16 have 64 MiB, and a little more.
+    let busy = gate.hold(|| hive.propose(set(&hive, "busy", "b", 1)).unwrap());
+    let singles = many(&hive, "single", 17);
+    let singles: Vec<_> = singles.into_iter().map(|it| hive.propose(it).unwrap()).collect();
+    gate.open();
+    assert!(busy.wait().is_committed());
+    assert!(singles.into_iter().all(|ticket| ticket.wait() == Outcome::Expired));
+    let widths: Vec<usize> = hive.history().iter().map(|record| record.batch.len()).collect();
+    assert_eq!(widths, [1, 1, 15, 2]);
+    is_balanced(&hive.metrics());
 }

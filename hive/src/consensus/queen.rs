@@ -29,6 +29,11 @@ use crate::outcome::Outcome;
 use crate::proposal::Proposal;
 use crate::state::State;
 
+/// With a log: a submission of more bytes, roughly, is refused, as its record might be too large for it.
+const MOST_BYTES: usize = 256 << 20;
+/// With a log: what would make a batch larger than this waits for the next round.
+const BATCH_BYTES: usize = 64 << 20;
+
 /// The hive's clock: any number that does not fall. Deadlines of proposals are compared with it.
 pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -158,6 +163,8 @@ struct Batch {
     owed: Vec<Owed>,
     votes: Vec<(Vec<CastVote>, Sender<Counted>)>,
     marks: Vec<Sender<()>>,
+    /// Roughly their bytes, if there is a log.
+    bytes: usize,
     /// What is refused without a round.
     refused: Vec<(Owed, Outcome)>,
 }
@@ -237,6 +244,10 @@ impl Queen {
             batch.owed.push(owed);
         }
         batch.again = batch.proposals.len();
+        let is_logged = self.way.is_logged();
+        if is_logged {
+            batch.bytes = batch.proposals.iter().map(Proposal::bytes).sum();
+        }
         let mut came = Vec::new();
         loop {
             let waits = batch.is_empty();
@@ -264,7 +275,14 @@ impl Queen {
                     }
                 }
             };
-            let is_too_much = batch.proposals.len() + next.len() > self.window.size();
+            let bytes = if is_logged { next.bytes() } else { 0 };
+            if bytes > MOST_BYTES {
+                self.core.counters.took(next.len());
+                batch.refuse_as_too_large(next, bytes);
+                return Some(batch);
+            }
+            let is_too_much = batch.proposals.len() + next.len() > self.window.size()
+                || batch.bytes + bytes > BATCH_BYTES;
             // A round of its own goes alone, and what was submitted together is not divided.
             let is_alone = matches!(next, Submission::Round(..));
             if !batch.proposals.is_empty() && (is_too_much || is_alone) {
@@ -272,6 +290,7 @@ impl Queen {
                 return Some(batch);
             }
             self.core.counters.took(next.len());
+            batch.bytes += bytes;
             batch.add(next);
             if is_alone {
                 return Some(batch);
@@ -467,7 +486,7 @@ impl Queen {
 
     /// Answers everything without a round.
     fn cancel(&mut self, batch: Batch) {
-        let Batch { proposals, again, owed, votes, marks, refused } = batch;
+        let Batch { proposals, again, owed, votes, marks, refused, bytes: _ } = batch;
         let name = |it: &Proposal| (it.id.clone(), it.attempt);
         let pending: BTreeSet<Attempt> = proposals[..again].iter().map(name).collect();
         let may_be = |it: &Proposal| {
@@ -576,6 +595,20 @@ impl Batch {
             Submission::Votes(votes, sender) => self.votes.push((votes, sender)),
             Submission::Mark(_, sender) => self.marks.push(sender),
         }
+    }
+
+    /// What would not fit into a log.
+    fn refuse_as_too_large(&mut self, submission: Submission, bytes: usize) {
+        let what = format!(
+            "{bytes} bytes were proposed together, and at most {MOST_BYTES} go into a log at once: divide it"
+        );
+        let refused = Outcome::LimitReached { what };
+        let mut alone = Batch::default();
+        alone.add(submission);
+        for proposal in &alone.proposals {
+            observe::without_a_round(std::slice::from_ref(proposal), &refused);
+        }
+        self.refused.extend(alone.owed.into_iter().map(|owed| (owed, refused.clone())));
     }
 
     fn is_empty(&self) -> bool {

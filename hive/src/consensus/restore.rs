@@ -54,7 +54,8 @@ impl Memory {
             self.ballots.withdraw(name);
         }
         self.ballots.close(input.now);
-        self.again = Again { pending: record.pending().cloned().collect(), passed: record.passed() };
+        self.again =
+            Again { pending: record.pending().cloned().collect(), passed: record.passed() };
     }
 }
 

@@ -109,18 +109,26 @@ impl Scribe {
     fn write(&mut self, steps: &Receiver<Written>) {
         self.intake.is_answered_here();
         let mut last = self.log.last();
-        while let Ok((step, bytes)) = steps.recv() {
-            let mut size = bytes.len();
-            let mut together = vec![(step, bytes)];
-            while size < AT_ONCE
-                && let Ok((step, bytes)) = steps.try_recv()
+        let mut carried: Option<Written> = None;
+        while let Some(first) = carried.take().or_else(|| steps.recv().ok()) {
+            let mut size = first.1.len();
+            let mut together = vec![first];
+            while carried.is_none()
+                && let Ok(next) = steps.try_recv()
             {
-                size += bytes.len();
-                together.push((step, bytes));
+                size = size.saturating_add(next.1.len());
+                match size <= AT_ONCE {
+                    true => together.push(next),
+                    // It goes into the next append.
+                    false => carried = Some(next),
+                }
             }
             match self.append(last, &mut together) {
                 Ok(end) => last = end,
-                Err(error) => return self.fail(error, together, steps),
+                Err(error) => {
+                    together.extend(carried);
+                    return self.fail(error, together, steps);
+                }
             }
             for (step, _) in together {
                 self.publisher.publish(step);
