@@ -65,9 +65,10 @@ impl Way {
             Way::Here(publisher) => publisher.publish(step),
             // If the log has failed, dropping the step tells its owners.
             Way::Log(scribe) => {
-                let sent = scribe.steps.as_ref().map(|steps| steps.send((step, bytes)));
-                // Wakers are their owners' code.
-                quietly(|| drop(sent));
+                if let Some(steps) = &scribe.steps {
+                    // Wakers are their owners' code.
+                    quietly(|| drop(steps.send((step, bytes))));
+                }
             }
         }
     }
