@@ -123,6 +123,8 @@ impl Hive {
         });
         let claims = Claims::new(config.claims, config.lease, term, Arc::clone(&clock));
         let claims = Arc::new(claims);
+        // Whoever held anything before the restart may have changed what is restored, and nothing after that.
+        claims.begin(state.version());
         let (counters, stop) = (Arc::<Counters>::default(), Arc::<Stop>::default());
         let publisher = Publisher {
             cell: Arc::clone(&cell),
@@ -156,7 +158,8 @@ impl Hive {
         let width = (config.window, config.max_batch);
         let stops = Arc::clone(&stop);
         let way = (way, Arc::clone(&failure));
-        let queen = Queen::new(core, way, Arc::clone(&intake), width, config.ballots, stops);
+        let left = (config.ballots, memory.again);
+        let queen = Queen::new(core, way, Arc::clone(&intake), width, left, stops);
         let told = Arc::clone(&news);
         let queen = std::thread::Builder::new()
             .name("queenright-queen".to_owned())
@@ -262,6 +265,9 @@ impl Hive {
     /// costs a fraction of as many [`propose`](Self::propose).
     ///
     /// Whether one is accepted does not depend on the others being so: that is what one proposal with several writes is for.
+    ///
+    /// With a [log](HiveBuilder::log) they have at most 256 MiB together, roughly; more are refused as
+    /// [`LimitReached`](Outcome::LimitReached).
     ///
     /// # Errors
     /// As [`propose`](Self::propose), with all of them.
@@ -551,7 +557,8 @@ impl Hive {
     }
 
     /// Refuses proposals from now on, and waits until those that were submitted are answered: each by its round, but after
-    /// `grace` those that are left as [`Cancelled`](Outcome::Cancelled). A round that has begun by then is finished.
+    /// `grace` those that are left as [`Cancelled`](Outcome::Cancelled), unless with a [log](HiveBuilder::log) they were pending or voted on:
+    /// these go on when another hive is built on it, and are [`CommitUnknown`](Outcome::CommitUnknown). What was answered before is told the same again. A round that has begun by then is finished.
     ///
     /// The last state stays readable. Of several calls the first sets the time. Says how many were cancelled by it.
     pub fn shutdown(&self, grace: Duration) -> u64 {

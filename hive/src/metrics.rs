@@ -19,7 +19,7 @@ pub struct Metrics {
     pub version: Version,
     /// Rounds decided.
     pub rounds: u64,
-    /// Proposals taken from the queue.
+    /// Proposals taken from the queue. With a log, those that were pending or voted on when it was opened are among them.
     pub taken: u64,
     /// Answers given, by [`Outcome::name`]. Together with `pending`, `voted_on` and those of a round under way they are those `taken`.
     pub outcomes: BTreeMap<&'static str, u64>,
@@ -99,10 +99,19 @@ impl Counters {
         self.with(|metrics| *metrics.outcomes.entry(name).or_default() += answered);
     }
 
-    /// Counts a proposal that was refused without a round.
-    pub(crate) fn refused(&self, outcome: &Outcome) {
-        observe::answered(outcome, 1);
-        self.with(|metrics| *metrics.outcomes.entry(outcome.name()).or_default() += 1);
+    /// Counts proposals that were answered like this without a round.
+    pub(crate) fn refused(&self, outcome: &Outcome, proposals: usize) {
+        let proposals = proposals as u64;
+        observe::answered(outcome, proposals);
+        self.with(|metrics| *metrics.outcomes.entry(outcome.name()).or_default() += proposals);
+    }
+
+    /// Nothing is pending any more: the last round was published.
+    pub(crate) fn ended(&self) {
+        self.with(|metrics| {
+            observe::pending(metrics, 0);
+            metrics.pending = 0;
+        });
     }
 
     /// So many proposals are being voted on.
@@ -113,10 +122,14 @@ impl Counters {
         });
     }
 
-    pub(crate) fn starts_with(&self, window: usize) {
+    /// A hive begins at this version, with proposals that were left pending by the rounds before.
+    pub(crate) fn starts_with(&self, window: usize, version: Version, pending: usize) {
         self.with(|metrics| {
             observe::window(metrics, window);
+            observe::pending(metrics, pending);
             metrics.window = window;
+            metrics.version = version;
+            metrics.pending = pending;
         });
     }
 

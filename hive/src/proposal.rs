@@ -125,6 +125,20 @@ pub struct Proposal {
 }
 
 impl Proposal {
+    /// Roughly the bytes of its record: never many times fewer.
+    pub(crate) fn bytes(&self) -> usize {
+        // Numbers, lengths and tags.
+        const EACH: usize = 32;
+        let key = |key: &Key| key.as_str().len() + EACH;
+        let reads = self.reads.into_iter().map(|read| key(read.key()));
+        let writes = self.writes.into_iter().map(|(it, op)| key(it) + op.bytes());
+        let preconditions = self.preconditions.iter();
+        let preconditions =
+            preconditions.map(|it| key(it.key()) + it.value().map_or(0, Value::bytes));
+        let named = self.id.as_str().len() + self.agent.as_str().len() + EACH;
+        named + reads.sum::<usize>() + writes.sum::<usize>() + preconditions.sum::<usize>()
+    }
+
     /// An empty first attempt, computed from `snapshot`.
     pub fn on(snapshot: &Snapshot, agent: impl Into<AgentId>, id: impl Into<ProposalId>) -> Self {
         Proposal {

@@ -44,6 +44,10 @@ pub(crate) struct Debts {
 }
 
 impl Debts {
+    pub(crate) fn of(pending: Vec<(Proposal, Owed)>) -> Self {
+        Debts { pending, groups: Vec::new() }
+    }
+
     /// One debt for each proposal of a part.
     pub(crate) fn divide(&mut self, owed: Owed) -> Vec<Owed> {
         match owed {

@@ -1,5 +1,6 @@
 //! The thread that makes images, so that neither the queen nor the log waits for them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -71,8 +72,11 @@ impl Drop for Images {
 impl Painter {
     fn run(&mut self, wishes: &Receiver<Wish>) {
         while let Ok(wish) = wishes.recv() {
+            // An archive is somebody else's code.
+            let made = catch_unwind(AssertUnwindSafe(|| self.make(wish)));
+            let panicked = |_| Err(LogError::Other("the log has panicked".to_owned()));
             // The log is as good without; the next one is tried again.
-            if let Err(error) = self.make(wish) {
+            if let Err(error) = made.unwrap_or_else(panicked) {
                 observe::no_image(&error);
             }
         }
@@ -93,6 +97,56 @@ impl Painter {
         match self.version == version {
             true => self.archive.keep_image(&image),
             false => Err(LogError::OutOfSequence { last: self.version, expected: version }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consensus::{Restored, RoundPolicy};
+    use crate::log::MemoryLog;
+    use crate::state::State;
+    use crate::{Hive, Op, Proposal};
+
+    /// Rivals lose, and are pending for a round each: what is remembered differs from round to round.
+    fn rivals() -> MemoryLog {
+        let log = MemoryLog::new();
+        let policy = RoundPolicy { pending: 10, ..RoundPolicy::default() };
+        let hive = Hive::builder().log(log.open()).policy(policy).build().unwrap();
+        let rival = |id: &str| {
+            let proposal = Proposal::on(&hive.snapshot(), "me", id);
+            proposal.write("k", Op::Set(id.into())).unwrap()
+        };
+        hive.propose_many(["a", "b", "c", "d"].map(rival).to_vec()).unwrap().wait();
+        assert_eq!(hive.version(), Version(4), "one of them in each round");
+        log
+    }
+
+    #[test]
+    fn an_image_remembers_what_was_known_at_its_version_however_far_the_log_is() {
+        let log = rivals();
+        let mut painter = Painter {
+            archive: Arc::new(log.clone()),
+            memory: Memory::default(),
+            version: Version(0),
+        };
+        let mut expected = Restored::at_base(State::base([]));
+        for entry in log.after(Version(0)).unwrap() {
+            expected.follow(&entry.unwrap().record().unwrap()).unwrap();
+            let version = expected.state.version();
+            if version == Version(2) {
+                // One at which nobody has wished for an image.
+                continue;
+            }
+            let state = Snapshot::from(expected.state.clone());
+            painter.make(Wish { state, head: expected.head }).unwrap();
+            let made = log.image(version).unwrap().unwrap();
+            let Restored { state, head, memory } = Restored::at(&made).unwrap();
+            let waiting = (4 - version.0) as usize;
+            assert_eq!((made.version, memory.again.pending.len()), (version, waiting));
+            assert!(made == image(expected.state.clone(), expected.head, expected.memory.clone()));
+            assert!(made == image(state, head, memory), "and it is read as it was written");
         }
     }
 }

@@ -73,6 +73,11 @@ impl Submission {
         self.proposals().len()
     }
 
+    /// Roughly the bytes of what is proposed.
+    pub(crate) fn bytes(&self) -> usize {
+        self.proposals().iter().map(Proposal::bytes).sum()
+    }
+
     /// The most urgent class in it.
     fn class(&self) -> Class {
         if let Submission::Mark(class, _) = self {

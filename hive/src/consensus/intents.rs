@@ -89,6 +89,16 @@ impl Intents {
         of
     }
 
+    /// When this attempt was answered, or its intent committed.
+    pub(crate) fn answered_at(&self, proposal: &Proposal) -> Option<Version> {
+        let answers = self.answers(&proposal.id)?;
+        if answers.committed > Version(0) {
+            return Some(answers.committed);
+        }
+        let refused = answers.refused.as_ref()?.0.get(&proposal.attempt)?;
+        Some(refused.round)
+    }
+
     fn answers(&self, id: &ProposalId) -> Option<&Answers> {
         let answers = self.younger.get(id).or_else(|| self.older.get(id));
         answers.filter(|answers| answers.last >= self.horizon)

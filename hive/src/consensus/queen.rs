@@ -15,6 +15,7 @@ use super::intents::Intents;
 use super::news::News;
 use super::publish::{Answer, Round, Step};
 use super::quorum::{Ballot, CastVote, VoteError};
+use super::restore::Again;
 use super::round::{RoundInput, RoundPolicy, Verdicts, apply, decide};
 use super::scribe::{Failure, Way};
 use super::window::{BatchWindow, Window};
@@ -27,6 +28,11 @@ use crate::observe;
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;
 use crate::state::State;
+
+/// With a log: a submission of more bytes, roughly, is refused, as its record might be too large for it.
+const MOST_BYTES: usize = 256 << 20;
+/// With a log: what would make a batch larger than this waits for the next round.
+const BATCH_BYTES: usize = 64 << 20;
 
 /// The hive's clock: any number that does not fall. Deadlines of proposals are compared with it.
 pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -92,6 +98,15 @@ impl Core {
         matches!(verdicts.outcomes.first(), Some(Outcome::Rejected { .. }))
     }
 
+    /// What was answered before to what is sent again, and when.
+    fn answered(&self, proposal: &Proposal) -> Option<(Version, Outcome)> {
+        let at = self.intents.answered_at(proposal)?;
+        let alone = std::slice::from_ref(proposal);
+        // Only what was answered counts, whatever the time is.
+        let mut verdicts = decide(&self.state, alone, &self.input(alone, 0));
+        Some((at, verdicts.outcomes.pop()?))
+    }
+
     /// Decides one round. Its record is also written as bytes, if that is wished.
     fn round(
         &mut self,
@@ -143,9 +158,13 @@ pub(crate) struct Queen {
 #[derive(Default)]
 struct Batch {
     proposals: Vec<Proposal>,
+    /// So many of them, the first, were pending.
+    again: usize,
     owed: Vec<Owed>,
     votes: Vec<(Vec<CastVote>, Sender<Counted>)>,
     marks: Vec<Sender<()>>,
+    /// Roughly their bytes, if there is a log.
+    bytes: usize,
     /// What is refused without a round.
     refused: Vec<(Owed, Outcome)>,
 }
@@ -156,11 +175,13 @@ impl Queen {
         (way, failure): (Way, Failure),
         intake: Arc<Intake>,
         (rule, max_batch): (BatchWindow, usize),
-        most_ballots: usize,
+        (most_ballots, again): (usize, Again),
         stop: Arc<Stop>,
     ) -> Self {
         let window = Window::new(rule, max_batch);
-        core.counters.starts_with(window.size());
+        let Again { pending, passed } = again;
+        let version = core.state.version();
+        core.counters.starts_with(window.size(), version, pending.len());
         let restored: BTreeMap<_, _> = lock(&core.ballots)
             .iter()
             .map(|open| {
@@ -170,6 +191,9 @@ impl Queen {
             })
             .collect();
         core.counters.votes_on(restored.len());
+        core.counters.took(restored.len() + pending.len());
+        // Nobody waits for them any more; whoever sends them again is answered with them.
+        let pending = pending.into_iter().map(|proposal| (proposal, Owed::Nobody)).collect();
         Queen {
             core,
             way,
@@ -178,10 +202,10 @@ impl Queen {
             window,
             stop,
             taken: None,
-            debts: Debts::default(),
+            debts: Debts::of(pending),
             waiting: restored,
             most_ballots,
-            passed: BTreeMap::new(),
+            passed,
             marks: Vec::new(),
         }
     }
@@ -191,8 +215,11 @@ impl Queen {
         // If a round panics, nobody may wait for an answer that cannot come, or for another version: a closed intake
         // refuses new proposals, and dropping what is queued closes its tickets.
         let _close = CloseOnDrop(Arc::clone(&self.intake), news);
+        let counters = Arc::clone(&self.core.counters);
         let way = self.run_to_the_end();
         way.end();
+        // The last rounds were published after she had ended what they left pending.
+        counters.ended();
     }
 
     fn run_to_the_end(mut self) -> Way {
@@ -200,7 +227,6 @@ impl Queen {
         while let Some(batch) = self.next_batch() {
             let is_over = |stop: &Option<Instant>| stop.is_some_and(|stop| Instant::now() >= stop);
             if self.failure.get().is_some() || self.stop.get().is_some_and(is_over) {
-                observe::without_a_round(&batch.proposals, &Outcome::Cancelled);
                 self.cancel(batch);
             } else {
                 self.decide(batch);
@@ -216,6 +242,11 @@ impl Queen {
         for (proposal, owed) in self.debts.pending.drain(..) {
             batch.proposals.push(proposal);
             batch.owed.push(owed);
+        }
+        batch.again = batch.proposals.len();
+        let is_logged = self.way.is_logged();
+        if is_logged {
+            batch.bytes = batch.proposals.iter().map(Proposal::bytes).sum();
         }
         let mut came = Vec::new();
         loop {
@@ -244,7 +275,14 @@ impl Queen {
                     }
                 }
             };
-            let is_too_much = batch.proposals.len() + next.len() > self.window.size();
+            let bytes = if is_logged { next.bytes() } else { 0 };
+            if bytes > MOST_BYTES {
+                self.core.counters.took(next.len());
+                batch.refuse_as_too_large(next, bytes);
+                return Some(batch);
+            }
+            let is_too_much = batch.proposals.len() + next.len() > self.window.size()
+                || batch.bytes + bytes > BATCH_BYTES;
             // A round of its own goes alone, and what was submitted together is not divided.
             let is_alone = matches!(next, Submission::Round(..));
             if !batch.proposals.is_empty() && (is_too_much || is_alone) {
@@ -252,6 +290,7 @@ impl Queen {
                 return Some(batch);
             }
             self.core.counters.took(next.len());
+            batch.bytes += bytes;
             batch.add(next);
             if is_alone {
                 return Some(batch);
@@ -307,12 +346,9 @@ impl Queen {
             round = Some(Round { state, record, window: self.window.size() });
         }
         answers.extend(counted.into_iter().map(|(sender, told)| Answer::Counted(sender, told)));
-        for (owed, outcome) in refused {
-            self.core.counters.refused(&outcome);
-            self.debts.answer_all(owed, outcome, &mut answers);
-        }
+        self.refuse(refused, &mut answers);
         self.pass_marks(marks, &mut answers);
-        self.way.send(Step { round, answers }, bytes);
+        self.way.send(Step { round, answers, stands: false }, bytes);
     }
 
     /// Opens ballots, counts votes, and adds what is decided to the batch.
@@ -413,14 +449,9 @@ impl Queen {
 
     /// The ballots of those that are judged once more are kept for that.
     fn keep_passed(&mut self, record: &Record) {
-        let Record { input, batch, verdicts, .. } = record;
-        if input.ballots.is_empty() {
-            return;
+        if !record.input.ballots.is_empty() {
+            self.passed = record.passed();
         }
-        let pending = verdicts.pending.iter().map(|&place| &batch[place]);
-        let name = |it: &Proposal| (it.id.clone(), it.attempt);
-        let kept = pending.filter_map(|it| input.ballots.get_key_value(&name(it)));
-        self.passed = kept.map(|(name, ballot)| (name.clone(), ballot.clone())).collect();
     }
 
     /// What was taken back of a batch.
@@ -455,34 +486,88 @@ impl Queen {
 
     /// Answers everything without a round.
     fn cancel(&mut self, batch: Batch) {
-        self.core.counters.cancelled(batch.proposals.len());
-        let mut answers = Vec::new();
-        for owed in batch.owed {
-            self.debts.answer_all(owed, Outcome::Cancelled, &mut answers);
+        let Batch { proposals, again, owed, votes, marks, refused, bytes: _ } = batch;
+        let name = |it: &Proposal| (it.id.clone(), it.attempt);
+        let pending: BTreeSet<Attempt> = proposals[..again].iter().map(name).collect();
+        let may_be = |it: &Proposal| {
+            let name = name(it);
+            pending.contains(&name) || self.waiting.contains_key(&name)
+        };
+        let until = self.known_until();
+        let outcomes = proposals.iter().map(|it| self.last_word(it, may_be(it), until));
+        let outcomes: Vec<Outcome> = outcomes.collect();
+        for (proposal, outcome) in proposals.iter().zip(&outcomes) {
+            observe::without_a_round(std::slice::from_ref(proposal), outcome);
         }
-        for (votes, sender) in batch.votes {
+        self.count_ended(&outcomes);
+        // Some of several may have been answered by a round that was lost.
+        let is_one_of_several = |owed: &Owed| matches!(owed, Owed::Member { .. });
+        let stands = until.is_some() && !owed.iter().any(is_one_of_several);
+        let mut answers = Vec::new();
+        let mut outcomes = outcomes.into_iter();
+        for owed in owed {
+            let mut part: Vec<Outcome> = outcomes.by_ref().take(owed.len()).collect();
+            match owed {
+                Owed::Many(_, sender) => answers.push(Answer::AllSaid(sender, part)),
+                one => {
+                    let outcome = part.pop().unwrap_or(Outcome::CommitUnknown);
+                    self.debts.answer_all(one, outcome, &mut answers);
+                }
+            }
+        }
+        self.refuse(refused, &mut answers);
+        for (votes, sender) in votes {
             answers.push(Answer::Counted(sender, vec![Err(VoteError::Closed); votes.len()]));
         }
-        self.pass_marks(batch.marks, &mut answers);
-        self.way.send(Step { round: None, answers }, Vec::new());
+        if until.is_none() {
+            self.pass_marks(marks, &mut answers);
+        }
+        self.way.send(Step { round: None, answers, stands }, Vec::new());
+    }
+
+    /// What was refused without a round.
+    fn refuse(&mut self, refused: Vec<(Owed, Outcome)>, answers: &mut Vec<Answer>) {
+        for (owed, outcome) in refused {
+            self.core.counters.refused(&outcome, owed.len());
+            self.debts.answer_all(owed, outcome, answers);
+        }
+    }
+
+    /// If the log has failed: up to which version it is known what is in it.
+    fn known_until(&self) -> Option<Version> {
+        self.failure.get().map(|_| self.core.counters.read().version)
+    }
+
+    /// What is said at the end to one that is not judged any more: that nothing of it was committed only if nothing was, and nothing will
+    /// be when the hive is restored from its log, as what `may_be` is pending or voted on there.
+    fn last_word(&self, proposal: &Proposal, may_be: bool, until: Option<Version>) -> Outcome {
+        match self.core.answered(proposal) {
+            Some((at, outcome)) if until.is_none_or(|until| at <= until) => outcome,
+            Some(_) => Outcome::CommitUnknown,
+            None if may_be && self.way.is_logged() => Outcome::CommitUnknown,
+            None => Outcome::Cancelled,
+        }
+    }
+
+    fn count_ended(&self, outcomes: &[Outcome]) {
+        let is_cancelled = |outcome: &&Outcome| **outcome == Outcome::Cancelled;
+        self.core.counters.cancelled(outcomes.iter().filter(is_cancelled).count());
+        for outcome in outcomes.iter().filter(|outcome| !is_cancelled(outcome)) {
+            self.core.counters.refused(outcome, 1);
+        }
     }
 
     /// Nobody can vote any more, until the hive is restored from its log, if it has one.
     fn end_ballots(&mut self) {
+        let until = self.known_until();
         let mut answers = Vec::new();
         for (proposal, owed) in std::mem::take(&mut self.waiting).into_values().flatten() {
-            let outcome = match self.way.is_logged() {
-                true => Outcome::CommitUnknown,
-                false => Outcome::Cancelled,
-            };
+            let outcome = self.last_word(&proposal, true, until);
             observe::without_a_round(&[proposal], &outcome);
-            match self.way.is_logged() {
-                true => self.core.counters.refused(&outcome),
-                false => self.core.counters.cancelled(1),
-            }
+            self.count_ended(std::slice::from_ref(&outcome));
             self.debts.answer_all(owed, outcome, &mut answers);
         }
-        self.way.send(Step { round: None, answers }, Vec::new());
+        self.way.send(Step { round: None, answers, stands: false }, Vec::new());
         *self.ballots() = Ballots::default();
         self.core.counters.votes_on(0);
     }
@@ -510,6 +595,20 @@ impl Batch {
             Submission::Votes(votes, sender) => self.votes.push((votes, sender)),
             Submission::Mark(_, sender) => self.marks.push(sender),
         }
+    }
+
+    /// What would not fit into a log.
+    fn refuse_as_too_large(&mut self, submission: Submission, bytes: usize) {
+        let what = format!(
+            "{bytes} bytes were proposed together, and at most {MOST_BYTES} go into a log at once: divide it"
+        );
+        let refused = Outcome::LimitReached { what };
+        let mut alone = Batch::default();
+        alone.add(submission);
+        for proposal in &alone.proposals {
+            observe::without_a_round(std::slice::from_ref(proposal), &refused);
+        }
+        self.refused.extend(alone.owed.into_iter().map(|owed| (owed, refused.clone())));
     }
 
     fn is_empty(&self) -> bool {

@@ -110,11 +110,7 @@ impl Votes {
             true => are_counted && self.decided == *recorded,
             false => self.decided.iter().all(|(name, ballot)| recorded.get(name) == Some(ballot)),
         };
-        let verdicts = &record.verdicts;
-        let pending = verdicts.pending.iter().filter_map(|&place| record.batch.get(place));
-        let kept = |name: Attempt| recorded.get_key_value(&name);
-        let kept = pending.filter_map(|it| kept((it.id.clone(), it.attempt)));
-        self.decided = kept.map(|(name, ballot)| (name.clone(), ballot.clone())).collect();
+        self.decided = record.passed();
         are_new && is_led_to
     }
 }

@@ -1,16 +1,19 @@
 //! What a hive remembers, and how it is found again in a log.
 
+use std::collections::BTreeMap;
 use std::mem::take;
 use std::sync::Arc;
 
 use queenright_primitives::Version;
 
-use super::ballots::Ballots;
+use super::ballots::{Attempt, Ballots};
 use super::intents::Intents;
+use super::quorum::Ballot;
 use super::round::{applied, horizon};
 use crate::encoding::Digest;
 use crate::encoding::{Decode, DecodeError, Encode, Sink, Source, decoded, encoded};
 use crate::log::{Archive, Image, LogError, Recent, Record};
+use crate::proposal::Proposal;
 use crate::state::State;
 
 /// What is remembered beside the state.
@@ -21,6 +24,15 @@ pub(crate) struct Memory {
     pub(crate) horizon: Version,
     pub(crate) intents: Intents,
     pub(crate) ballots: Ballots,
+    pub(crate) again: Again,
+}
+
+/// What the last round has left to be judged in the next.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Again {
+    pub(crate) pending: Vec<Proposal>,
+    /// The ballots of those.
+    pub(crate) passed: BTreeMap<Attempt, Ballot>,
 }
 
 impl Memory {
@@ -42,6 +54,8 @@ impl Memory {
             self.ballots.withdraw(name);
         }
         self.ballots.close(input.now);
+        self.again =
+            Again { pending: record.pending().cloned().collect(), passed: record.passed() };
     }
 }
 
@@ -51,6 +65,8 @@ impl Encode for Memory {
         self.horizon.encode(sink);
         self.intents.encode(sink);
         self.ballots.encode(sink);
+        self.again.pending.encode(sink);
+        self.again.passed.encode(sink);
     }
 }
 
@@ -61,6 +77,7 @@ impl Decode for Memory {
             horizon: Version::decode(source)?,
             intents: Intents::decode(source)?,
             ballots: Ballots::decode(source)?,
+            again: Again { pending: Decode::decode(source)?, passed: Decode::decode(source)? },
         })
     }
 }
@@ -118,7 +135,7 @@ impl Restored {
         Ok(Restored { state, head: image.head, memory })
     }
 
-    /// Goes on to the next round, of which nothing is judged again.
+    /// Goes on to the next round, as it was judged.
     ///
     /// # Errors
     /// [`LogError::Diverges`] if the record does not follow.

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use queenright_primitives::Version;
+use queenright_primitives::panics::quietly;
 
 use super::images::{Images, Wish};
 use super::intake::Intake;
@@ -34,7 +35,23 @@ pub(crate) enum Way {
     /// They are published at once.
     Here(Publisher),
     /// They are published once they are in a log.
-    Log(SyncSender<Written>, JoinHandle<()>),
+    Log(ToScribe),
+}
+
+/// The way to the scribe, who ends before it is gone: also when the queen panics.
+pub(crate) struct ToScribe {
+    steps: Option<SyncSender<Written>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for ToScribe {
+    fn drop(&mut self) {
+        drop(self.steps.take());
+        if let Some(thread) = self.thread.take() {
+            // Its panic, if there was one, was printed, and has closed the tickets.
+            drop(thread.join());
+        }
+    }
 }
 
 impl Way {
@@ -47,17 +64,18 @@ impl Way {
         match self {
             Way::Here(publisher) => publisher.publish(step),
             // If the log has failed, dropping the step tells its owners.
-            Way::Log(steps, _) => drop(steps.send((step, bytes))),
+            Way::Log(scribe) => {
+                if let Some(steps) = &scribe.steps {
+                    // Wakers are their owners' code.
+                    quietly(|| drop(steps.send((step, bytes))));
+                }
+            }
         }
     }
 
     /// Waits until everything that was sent is published.
     pub(crate) fn end(self) {
-        if let Way::Log(steps, thread) = self {
-            drop(steps);
-            // Its panic, if there was one, was printed, and has closed the tickets.
-            drop(thread.join());
-        }
+        drop(self);
     }
 }
 
@@ -77,24 +95,41 @@ impl Scribe {
             .name("queenright-scribe".to_owned())
             .spawn(move || self.run(&steps))
             .map_err(|error| HiveError::Start(error.to_string()))?;
-        Ok(Way::Log(sender, thread))
+        Ok(Way::Log(ToScribe { steps: Some(sender), thread: Some(thread) }))
     }
 
     fn run(mut self, steps: &Receiver<Written>) {
+        // The log, and what watches, are somebody else's code.
+        if catch_unwind(AssertUnwindSafe(|| self.write(steps))).is_err() {
+            let error = LogError::Other("the thread of the log has panicked".to_owned());
+            self.fail(error, Vec::new(), steps);
+        }
+    }
+
+    /// Appends and publishes until the queen ends, or the log fails.
+    fn write(&mut self, steps: &Receiver<Written>) {
         self.intake.is_answered_here();
         let mut last = self.log.last();
-        while let Ok((step, bytes)) = steps.recv() {
-            let mut size = bytes.len();
-            let mut together = vec![(step, bytes)];
-            while size < AT_ONCE
-                && let Ok((step, bytes)) = steps.try_recv()
+        let mut carried: Option<Written> = None;
+        while let Some(first) = carried.take().or_else(|| steps.recv().ok()) {
+            let mut size = first.1.len();
+            let mut together = vec![first];
+            while carried.is_none()
+                && let Ok(next) = steps.try_recv()
             {
-                size += bytes.len();
-                together.push((step, bytes));
+                size = size.saturating_add(next.1.len());
+                match size <= AT_ONCE {
+                    true => together.push(next),
+                    // It goes into the next append.
+                    false => carried = Some(next),
+                }
             }
             match self.append(last, &mut together) {
                 Ok(end) => last = end,
-                Err(error) => return self.fail(error, together, steps),
+                Err(error) => {
+                    together.extend(carried);
+                    return self.fail(error, together, steps);
+                }
             }
             for (step, _) in together {
                 self.publisher.publish(step);
@@ -119,12 +154,13 @@ impl Scribe {
     }
 
     /// Nothing is committed any more. What was decided, and is not known to be in the log, is not known.
-    fn fail(self, error: LogError, together: Vec<Written>, steps: &Receiver<Written>) {
+    fn fail(&self, error: LogError, together: Vec<Written>, steps: &Receiver<Written>) {
         observe::log_fails(&error);
         let _ = self.failure.set(error);
         self.intake.close();
         for (step, _) in together.into_iter().chain(steps.iter()) {
-            self.publisher.give_up(step);
+            // Wakers are their owners' code.
+            quietly(|| self.publisher.give_up(step));
         }
     }
 

@@ -1,6 +1,7 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::consensus::{CastVote, RoundInput, Verdicts};
+use crate::consensus::{Attempt, Ballot, CastVote, RoundInput, Verdicts};
 use crate::encoding::{self, Decode, DecodeError, Digest, Encode, Sink, Source};
 use crate::proposal::Proposal;
 
@@ -75,6 +76,18 @@ impl Record {
     /// The accepted proposals in the order they were judged.
     pub fn accepted(&self) -> impl Iterator<Item = &Proposal> {
         self.verdicts.accepted.iter().filter_map(|&place| self.batch.get(place))
+    }
+
+    /// The proposals that are judged once more in the next round.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = &Proposal> {
+        self.verdicts.pending.iter().filter_map(|&place| self.batch.get(place))
+    }
+
+    /// The ballots of those.
+    pub(crate) fn passed(&self) -> BTreeMap<Attempt, Ballot> {
+        let name = |it: &Proposal| (it.id.clone(), it.attempt);
+        let kept = self.pending().filter_map(|it| self.input.ballots.get_key_value(&name(it)));
+        kept.map(|(name, ballot)| (name.clone(), ballot.clone())).collect()
     }
 }
 
