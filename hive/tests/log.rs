@@ -1,18 +1,23 @@
 //! Hives that go on where their log ends, and what they promise while a log is slow, fails, or belongs to somebody else.
 
+#[path = "common/logs.rs"]
+mod logs;
+
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use queenright::consensus::{CastVote, QuorumRule, Threshold, Vote, VoteError, replay};
-use queenright::log::{Archive, CommitLog, Entry, LogError, MemoryLog, MemoryLogWriter};
+use queenright::log::{Archive, CommitLog, Entry, LogError, MemoryLog};
 use queenright::testing::Clock;
 use queenright::{
     Claimed, Hive, HiveError, Key, Op, Outcome, Proposal, ProposeError, Read, Record, State,
     Version, Watched,
 };
+
+use logs::{Hooked, slow};
 
 fn on(log: &MemoryLog) -> Hive {
     Hive::builder().log(log.open()).build().unwrap()
@@ -158,48 +163,15 @@ fn ids_tokens_and_lives_of_before_never_come_again() {
     assert!(hive.fence("worker").incarnation > fenced);
 }
 
-/// A log whose appends wait until they are let through.
-struct Slow {
-    log: MemoryLogWriter,
-    may: Receiver<()>,
-    appended: Sender<usize>,
-}
-
-impl CommitLog for Slow {
-    fn term(&self) -> u64 {
-        self.log.term()
-    }
-    fn last(&self) -> Version {
-        self.log.last()
-    }
-    fn append(&mut self, expected: Version, entries: &[Entry]) -> Result<(), LogError> {
-        self.appended.send(entries.len()).unwrap();
-        self.may.recv().map_err(|_| LogError::Other("nobody lets it through".to_owned()))?;
-        self.log.append(expected, entries)
-    }
-    fn wants_image(&mut self) -> bool {
-        false
-    }
-    fn archive(&self) -> Arc<dyn Archive> {
-        self.log.archive()
-    }
-}
-
-fn slow(log: &MemoryLog) -> (Hive, Sender<()>, Receiver<usize>) {
-    let (let_through, may) = channel();
-    let (appended, begun) = channel();
-    let slow = Slow { log: log.open(), may, appended };
-    (Hive::builder().log(slow).build().unwrap(), let_through, begun)
-}
-
 #[test]
 fn nothing_is_read_or_answered_before_it_is_in_the_log() {
     let log = MemoryLog::new();
-    let (hive, let_through, begun) = slow(&log);
+    let (slow, let_through, begun) = slow(&log);
+    let hive = Hive::builder().log(slow).build().unwrap();
     let before = hive.snapshot();
     let mut ticket = hive.propose(set(&hive, "a", "a", 1)).unwrap();
     let mut watch = hive.watch();
-    assert_eq!(begun.recv(), Ok(1));
+    assert_eq!(begun.recv().map(|entries| entries.len()), Ok(1));
     // It is being appended; whatever is looked at is as it was.
     assert_eq!(ticket.wait_timeout(Duration::ZERO), None);
     assert_eq!((hive.version(), hive.snapshot().get("a")), (Version(0), None));
@@ -215,12 +187,10 @@ fn nothing_is_read_or_answered_before_it_is_in_the_log() {
 #[test]
 fn what_is_decided_while_one_append_is_under_way_goes_into_the_next() {
     let log = MemoryLog::new();
-    let (let_through, may) = channel();
-    let (appended, begun) = channel();
-    let slow = Slow { log: log.open(), may, appended };
+    let (slow, let_through, begun) = slow(&log);
     let hive = Hive::builder().max_batch(1).log(slow).build().unwrap();
     let first = hive.propose(set(&hive, "first", "a", 0)).unwrap();
-    assert_eq!(begun.recv(), Ok(1));
+    assert_eq!(begun.recv().map(|entries| entries.len()), Ok(1));
     let tickets: Vec<_> = (0..20)
         .map(|number| hive.propose(set(&hive, &format!("p{number}"), "b", number)).unwrap())
         .collect();
@@ -230,7 +200,7 @@ fn what_is_decided_while_one_append_is_under_way_goes_into_the_next() {
     }
     let_through.send(()).unwrap();
     assert!(first.wait().is_committed());
-    let together = begun.recv().unwrap();
+    let together = begun.recv().unwrap().len();
     assert!(together >= 19, "{together} of 20 rounds");
     drop(begun);
     let_through.send(()).unwrap();
@@ -241,38 +211,6 @@ fn what_is_decided_while_one_append_is_under_way_goes_into_the_next() {
     assert!(hive.version() >= Version(20));
 }
 
-/// Fails from its nth append on, in one way or another.
-struct Failing {
-    log: MemoryLogWriter,
-    appends: Arc<AtomicUsize>,
-    until: usize,
-    how: fn() -> LogError,
-    /// Whether what fails is in the log all the same.
-    writes: bool,
-}
-
-impl CommitLog for Failing {
-    fn term(&self) -> u64 {
-        self.log.term()
-    }
-    fn last(&self) -> Version {
-        self.log.last()
-    }
-    fn append(&mut self, expected: Version, entries: &[Entry]) -> Result<(), LogError> {
-        let appends = self.appends.fetch_add(1, Ordering::Relaxed);
-        if appends < self.until || self.writes {
-            self.log.append(expected, entries)?;
-        }
-        if appends < self.until { Ok(()) } else { Err((self.how)()) }
-    }
-    fn wants_image(&mut self) -> bool {
-        false
-    }
-    fn archive(&self) -> Arc<dyn Archive> {
-        self.log.archive()
-    }
-}
-
 #[test]
 fn a_log_that_fails_stops_commits_and_tells_later_what_became_of_them() {
     let broken: fn() -> LogError = || LogError::Other("the disk is broken".to_owned());
@@ -281,8 +219,15 @@ fn a_log_that_fails_stops_commits_and_tells_later_what_became_of_them() {
         for writes in [false, true] {
             let log = MemoryLog::new();
             let appends = Arc::<AtomicUsize>::default();
-            let failing =
-                Failing { log: log.open(), appends: Arc::clone(&appends), until: 1, how, writes };
+            let appended = Arc::clone(&appends);
+            let failing = Hooked::on(&log, move |log, expected, entries| {
+                // From the second on it fails, and writes all the same or not.
+                let is_first = appended.fetch_add(1, Ordering::Relaxed) == 0;
+                if is_first || writes {
+                    log.append(expected, entries)?;
+                }
+                if is_first { Ok(()) } else { Err(how()) }
+            });
             let hive = Hive::builder().log(failing).build().unwrap();
             assert!(commit(&hive, "good", "a", 1).is_committed());
             let lost = set(&hive, "lost", "a", 2);

@@ -1,7 +1,10 @@
 //! What a hive with a log promises when it is restored, shut down, or meets somebody's code that panics.
 
+#[path = "common/logs.rs"]
+mod logs;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -11,9 +14,11 @@ use queenright::log::{
     Archive, CommitLog, Entries, Entry, Image, LogError, MemoryLog, MemoryLogWriter,
 };
 use queenright::{
-    Class, Fence, Hive, Key, Metrics, Op, Outcome, Proposal, ProposeError, Record, State, Value,
-    Version,
+    Class, Fence, Hive, Key, Metrics, Op, Outcome, Proposal, ProposeError, Record, Snapshot, State,
+    Value, Version,
 };
+
+use logs::slow;
 
 fn on(log: &MemoryLog) -> Hive {
     Hive::builder().log(log.open()).build().unwrap()
@@ -121,11 +126,12 @@ fn is_balanced(metrics: &Metrics) {
 }
 
 /// A log that ends where a proposal is pending whose ballot has passed, and that proposal.
-fn passed_and_pending() -> (MemoryLog, Proposal, RoundPolicy) {
+fn passed_and_pending() -> (MemoryLog, Snapshot, Proposal, RoundPolicy) {
     let (gate, log) = (Gate::default(), MemoryLog::new());
     let policy = RoundPolicy { pending: 10, ..RoundPolicy::default() };
     let builder = Hive::builder().log(log.open()).clock(gate.clock());
     let hive = builder.policy(policy.clone()).build().unwrap();
+    let early = hive.snapshot();
     let proposal = set(&hive, "p", "k", 1).with_quorum(of_ada());
     let ticket = hive.propose(proposal.clone()).unwrap();
     hive.drain().unwrap();
@@ -137,12 +143,12 @@ fn passed_and_pending() -> (MemoryLog, Proposal, RoundPolicy) {
     assert!(votes.wait()[0].is_ok() && ticket.wait().is_committed());
     drop(hive);
     let lost = records(&log).iter().position(|record| !record.verdicts.pending.is_empty());
-    (crashed(&log, lost.expect("it has lost once") + 1), proposal, policy)
+    (crashed(&log, lost.expect("it has lost once") + 1), early, proposal, policy)
 }
 
 #[test]
 fn what_was_pending_is_judged_after_a_restart() {
-    let (log, proposal, policy) = passed_and_pending();
+    let (log, early, proposal, policy) = passed_and_pending();
     let until = records(&log).len() as u64;
     let build = |log: &MemoryLog| {
         let builder = Hive::builder().log(log.open()).clock(|| 6);
@@ -150,11 +156,9 @@ fn what_was_pending_is_judged_after_a_restart() {
     };
     let hive = build(&log);
     // Nobody says anything, and she judges it.
-    for _ in 0..1_000 {
-        if hive.version() > Version(until) {
-            break;
-        }
-        thread::sleep(Duration::from_millis(10));
+    let mut watch = hive.watch().since(&early);
+    while watch.snapshot().version() <= Version(until) {
+        watch.next_timeout(Duration::from_secs(60)).expect("she does not wait");
     }
     assert_eq!(hive.snapshot().get("k"), Some(&1.into()));
     let committed = hive.propose(proposal.clone()).unwrap().wait();
@@ -235,39 +239,6 @@ fn what_was_answered_and_is_sent_again_is_told_the_same_at_the_end() {
     }
 }
 
-/// A log whose appends wait until they are let through.
-struct Slow {
-    log: MemoryLogWriter,
-    may: Receiver<()>,
-    appended: Sender<Vec<usize>>,
-}
-
-impl CommitLog for Slow {
-    fn term(&self) -> u64 {
-        self.log.term()
-    }
-    fn last(&self) -> Version {
-        self.log.last()
-    }
-    fn append(&mut self, expected: Version, entries: &[Entry]) -> Result<(), LogError> {
-        let _ = self.appended.send(entries.iter().map(|entry| entry.bytes.len()).collect());
-        self.may.recv().map_err(|_| LogError::Other("nobody lets it through".to_owned()))?;
-        self.log.append(expected, entries)
-    }
-    fn wants_image(&mut self) -> bool {
-        false
-    }
-    fn archive(&self) -> Arc<dyn Archive> {
-        self.log.archive()
-    }
-}
-
-fn slow(log: &MemoryLog) -> (Slow, Sender<()>, Receiver<Vec<usize>>) {
-    let (let_through, may) = channel();
-    let (appended, begun) = channel();
-    (Slow { log: log.open(), may, appended }, let_through, begun)
-}
-
 /// Of rivals one is committed, and the others are pending in that round; then the time is over.
 #[test]
 fn what_is_pending_at_the_end_is_not_told_that_it_is_cancelled() {
@@ -286,10 +257,14 @@ fn what_is_pending_at_the_end_is_not_told_that_it_is_cancelled() {
         let hive = Arc::new(builder.build().unwrap());
         let rivals = vec![set(&hive, "a", "k", 1), set(&hive, "b", "k", 2)];
         let tickets = gate.hold(|| hive.propose_many(rivals.clone()).unwrap());
-        // The round is published after she has ended what it leaves pending.
+        // The round is published after she has ended what it leaves pending: until then nothing else is answered.
+        let watched = Arc::clone(&hive);
         let late = thread::spawn(move || {
-            let _ = begun.recv();
-            thread::sleep(Duration::from_millis(50));
+            if begun.recv().is_ok() {
+                while watched.metrics().answered() == 0 {
+                    thread::yield_now();
+                }
+            }
             let _ = let_through.send(());
         });
         end(&hive, &gate);
@@ -328,9 +303,13 @@ fn the_log_is_at_rest_once_a_hive_whose_queen_has_panicked_is_dropped() {
     let lost = hive.propose(set(&hive, "lost", "a", 2)).unwrap();
     assert_eq!(lost.wait(), Outcome::CommitUnknown);
     assert!(watch.next_timeout(Duration::from_millis(50)).is_err(), "a version is on its way");
-    let drops = thread::spawn(move || drop(hive));
-    thread::sleep(Duration::from_millis(50));
-    assert!(!drops.is_finished(), "the log is being written");
+    let (dropped, is_dropped) = channel();
+    let drops = thread::spawn(move || {
+        drop(hive);
+        dropped.send(()).unwrap();
+    });
+    let early = is_dropped.recv_timeout(Duration::from_millis(50));
+    assert!(early.is_err(), "the log is being written");
     let_through.send(()).unwrap();
     drops.join().unwrap();
     assert_eq!(records(&log).len(), 1);
@@ -408,13 +387,13 @@ fn an_image_that_panics_is_not_the_last_one() {
     let images = Arc::<AtomicUsize>::default();
     let panics = Panics { wishes: true, images: Arc::clone(&images), ..Panics::on(&log) };
     let hive = Hive::builder().log(panics).build().unwrap();
-    for number in 0..1_000 {
+    for number in 0..100_000 {
         // A wish is dropped while another image is being made.
         assert!(commit(&hive, &format!("p{number}"), "a", number).is_committed());
         if log.image(Version(u64::MAX)).unwrap().unwrap().version > Version(0) {
             return;
         }
-        thread::sleep(Duration::from_millis(1));
+        thread::yield_now();
     }
     panic!("no image after {}", images.load(Ordering::SeqCst));
 }

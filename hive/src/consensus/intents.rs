@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use queenright_primitives::Version;
 
 use super::round::{RoundInput, Verdicts};
-use crate::encoding::{Decode, DecodeError, Digest, Encode, Sink, Source, digest};
+use crate::encoding::{Decode, DecodeError, Digest, Encode, Sink, Source, digest, fields};
 use crate::id::ProposalId;
 use crate::outcome::Outcome;
 use crate::proposal::Proposal;
@@ -21,19 +21,7 @@ pub struct Known {
     pub attempts: BTreeMap<u32, (Digest, Outcome)>,
 }
 
-impl Encode for Known {
-    fn encode(&self, sink: &mut Sink) {
-        let Known { committed, attempts } = self;
-        committed.encode(sink);
-        attempts.encode(sink);
-    }
-}
-
-impl Decode for Known {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(Known { committed: Decode::decode(source)?, attempts: Decode::decode(source)? })
-    }
-}
+fields!(Known { committed, attempts });
 
 /// The answers of the last rounds. An intent is known as long as its last answer is not older than the horizon.
 ///
@@ -97,6 +85,11 @@ impl Intents {
         }
         let refused = answers.refused.as_ref()?.0.get(&proposal.attempt)?;
         Some(refused.round)
+    }
+
+    /// From which version on answers are known.
+    pub(crate) fn horizon(&self) -> Version {
+        self.horizon
     }
 
     fn answers(&self, id: &ProposalId) -> Option<&Answers> {
@@ -236,24 +229,7 @@ impl Decode for Answers {
     }
 }
 
-impl Encode for Refused {
-    fn encode(&self, sink: &mut Sink) {
-        let Refused { round, content, outcome } = self;
-        round.encode(sink);
-        content.encode(sink);
-        outcome.encode(sink);
-    }
-}
-
-impl Decode for Refused {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(Refused {
-            round: Decode::decode(source)?,
-            content: Decode::decode(source)?,
-            outcome: Decode::decode(source)?,
-        })
-    }
-}
+fields!(Refused { round, content, outcome });
 
 #[cfg(test)]
 mod tests {

@@ -10,8 +10,7 @@ use super::ballots::{Attempt, Ballots};
 use super::intents::Intents;
 use super::quorum::Ballot;
 use super::round::{applied, horizon};
-use crate::encoding::Digest;
-use crate::encoding::{Decode, DecodeError, Encode, Sink, Source, decoded, encoded};
+use crate::encoding::{Digest, decoded, encoded, fields};
 use crate::log::{Archive, Image, LogError, Recent, Record};
 use crate::proposal::Proposal;
 use crate::state::State;
@@ -21,7 +20,6 @@ use crate::state::State;
 pub(crate) struct Memory {
     /// The clock of the last round.
     pub(crate) now: u64,
-    pub(crate) horizon: Version,
     pub(crate) intents: Intents,
     pub(crate) ballots: Ballots,
     pub(crate) again: Again,
@@ -40,8 +38,8 @@ impl Memory {
     pub(crate) fn follow(&mut self, record: &Record) {
         let Record { input, batch, verdicts, .. } = record;
         self.now = input.now;
-        self.horizon = horizon(input.round, input.policy.window, self.horizon);
-        self.intents.remember(input, batch, verdicts, self.horizon);
+        let horizon = horizon(input.round, input.policy.window, self.intents.horizon());
+        self.intents.remember(input, batch, verdicts, horizon);
         // As the queen did: she opens, counts and closes in this order.
         for proposal in &record.opened {
             self.ballots.open(proposal, input.now);
@@ -59,28 +57,8 @@ impl Memory {
     }
 }
 
-impl Encode for Memory {
-    fn encode(&self, sink: &mut Sink) {
-        sink.number(self.now);
-        self.horizon.encode(sink);
-        self.intents.encode(sink);
-        self.ballots.encode(sink);
-        self.again.pending.encode(sink);
-        self.again.passed.encode(sink);
-    }
-}
-
-impl Decode for Memory {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(Memory {
-            now: source.number()?,
-            horizon: Version::decode(source)?,
-            intents: Intents::decode(source)?,
-            ballots: Ballots::decode(source)?,
-            again: Again { pending: Decode::decode(source)?, passed: Decode::decode(source)? },
-        })
-    }
-}
+fields!(Again { pending, passed });
+fields!(Memory { now, intents, ballots, again });
 
 /// Where a hive goes on.
 pub(crate) struct Restored {
@@ -96,18 +74,7 @@ struct Content {
     memory: Memory,
 }
 
-impl Encode for Content {
-    fn encode(&self, sink: &mut Sink) {
-        self.state.encode(sink);
-        self.memory.encode(sink);
-    }
-}
-
-impl Decode for Content {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(Content { state: State::decode(source)?, memory: Memory::decode(source)? })
-    }
-}
+fields!(Content { state, memory });
 
 /// The image of a version.
 pub(crate) fn image(state: State, head: Digest, memory: Memory) -> Image {

@@ -24,7 +24,7 @@ use self::footprints::Footprints;
 pub use self::input::{Limits, RULES, RoundInput, RoundPolicy};
 use self::operations::Operations;
 use self::order::{Order, order};
-use crate::encoding::{Decode, DecodeError, Digest, Encode, Sink, Source, digest};
+use crate::encoding::{Digest, Encode, Sink, digest, fields};
 use crate::id::ProposalId;
 use crate::outcome::{Outcome, Rule, Winner};
 use crate::proposal::Proposal;
@@ -73,24 +73,7 @@ impl Verdicts {
     }
 }
 
-impl Encode for Verdicts {
-    fn encode(&self, sink: &mut Sink) {
-        let Verdicts { outcomes, accepted, serial, pending } = self;
-        outcomes.encode(sink);
-        [accepted, serial, pending].into_iter().for_each(|places| places.encode(sink));
-    }
-}
-
-impl Decode for Verdicts {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(Verdicts {
-            outcomes: Decode::decode(source)?,
-            accepted: Decode::decode(source)?,
-            serial: Decode::decode(source)?,
-            pending: Decode::decode(source)?,
-        })
-    }
-}
+fields!(Verdicts { outcomes, accepted, serial, pending });
 
 /// So many proposals are looked at before the first of them is judged.
 const AHEAD: usize = 32;

@@ -62,5 +62,26 @@ macro_rules! tags {
 }
 pub(crate) use tags;
 
+/// Encodes and decodes a struct field by field, in the order in which they are given.
+macro_rules! fields {
+    ($name:ident { $($field:ident),* $(,)? }) => {
+        impl $crate::encoding::Encode for $name {
+            fn encode(&self, sink: &mut $crate::encoding::Sink) {
+                $($crate::encoding::Encode::encode(&self.$field, sink);)*
+            }
+        }
+
+        impl $crate::encoding::Decode for $name {
+            fn decode(
+                source: &mut $crate::encoding::Source<'_>,
+            ) -> Result<Self, $crate::encoding::DecodeError> {
+                // Whichever is forgotten here is missed by the compiler.
+                Ok($name { $($field: $crate::encoding::Decode::decode(source)?,)* })
+            }
+        }
+    };
+}
+pub(crate) use fields;
+
 #[cfg(test)]
 pub(crate) mod tests;

@@ -2,7 +2,7 @@
 
 use queenright_primitives::aggregate::OutOfBounds;
 
-use super::{Decode, DecodeError, Encode, Sink, Source};
+use super::{Decode, DecodeError, Encode, Sink, Source, fields};
 use crate::op::Refusal;
 use crate::outcome::{Fence, Outcome, Rule, Winner};
 use crate::value::KINDS;
@@ -66,19 +66,7 @@ impl Decode for Fence {
     }
 }
 
-impl Encode for OutOfBounds {
-    fn encode(&self, sink: &mut Sink) {
-        let OutOfBounds { reached, bound } = self;
-        reached.encode(sink);
-        bound.encode(sink);
-    }
-}
-
-impl Decode for OutOfBounds {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(OutOfBounds { reached: Decode::decode(source)?, bound: Decode::decode(source)? })
-    }
-}
+fields!(OutOfBounds { reached, bound });
 
 impl Encode for Refusal {
     fn encode(&self, sink: &mut Sink) {

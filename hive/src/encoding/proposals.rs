@@ -3,7 +3,7 @@
 use queenright_primitives::claim::{FencingToken, Incarnation};
 use queenright_primitives::schedule::Class;
 
-use super::{Decode, DecodeError, Encode, Sink, Source, tags};
+use super::{Decode, DecodeError, Encode, Sink, Source, fields, tags};
 use crate::key::Key;
 use crate::op::{Op, Operator};
 use crate::proposal::{Claimed, Hint, Precondition, Proposal, Read};
@@ -145,19 +145,7 @@ impl Decode for Class {
     }
 }
 
-impl Encode for Hint {
-    fn encode(&self, sink: &mut Sink) {
-        let Hint { class, deadline } = self;
-        class.encode(sink);
-        deadline.encode(sink);
-    }
-}
-
-impl Decode for Hint {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(Hint { class: Decode::decode(source)?, deadline: Decode::decode(source)? })
-    }
-}
+fields!(Hint { class, deadline });
 
 impl Encode for FencingToken {
     fn encode(&self, sink: &mut Sink) {
@@ -171,57 +159,19 @@ impl Decode for FencingToken {
     }
 }
 
-impl Encode for Claimed {
-    fn encode(&self, sink: &mut Sink) {
-        let Claimed { key, token, since } = self;
-        key.encode(sink);
-        token.encode(sink);
-        since.encode(sink);
-    }
-}
+fields!(Claimed { key, token, since });
 
-impl Decode for Claimed {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(Claimed {
-            key: Decode::decode(source)?,
-            token: Decode::decode(source)?,
-            since: Decode::decode(source)?,
-        })
-    }
-}
-
-impl Encode for Proposal {
-    fn encode(&self, sink: &mut Sink) {
-        self.id.encode(sink);
-        self.attempt.encode(sink);
-        self.agent.encode(sink);
-        self.incarnation.encode(sink);
-        self.base.encode(sink);
-        self.born.encode(sink);
-        self.reads.encode(sink);
-        self.preconditions.encode(sink);
-        self.writes.encode(sink);
-        self.hint.encode(sink);
-        self.claim.encode(sink);
-        self.quorum.encode(sink);
-    }
-}
-
-impl Decode for Proposal {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(Proposal {
-            id: Decode::decode(source)?,
-            attempt: Decode::decode(source)?,
-            agent: Decode::decode(source)?,
-            incarnation: Decode::decode(source)?,
-            base: Decode::decode(source)?,
-            born: Decode::decode(source)?,
-            reads: Decode::decode(source)?,
-            preconditions: Decode::decode(source)?,
-            writes: Decode::decode(source)?,
-            hint: Decode::decode(source)?,
-            claim: Decode::decode(source)?,
-            quorum: Decode::decode(source)?,
-        })
-    }
-}
+fields!(Proposal {
+    id,
+    attempt,
+    agent,
+    incarnation,
+    base,
+    born,
+    reads,
+    preconditions,
+    writes,
+    hint,
+    claim,
+    quorum
+});

@@ -5,44 +5,13 @@ use std::collections::BTreeMap;
 use queenright_primitives::Version;
 use queenright_primitives::paged::PagedMap;
 
-use super::{Decode, DecodeError, Encode, Sink, Source};
+use super::{Decode, DecodeError, Encode, Sink, Source, fields};
 use crate::key::Key;
 use crate::state::{Entry, Removal, State};
 
-impl Encode for Entry {
-    fn encode(&self, sink: &mut Sink) {
-        let Entry { value, version, writer, operator } = self;
-        value.encode(sink);
-        version.encode(sink);
-        writer.encode(sink);
-        operator.encode(sink);
-    }
-}
+fields!(Entry { value, version, writer, operator });
 
-impl Decode for Entry {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(Entry {
-            value: Decode::decode(source)?,
-            version: Decode::decode(source)?,
-            writer: Decode::decode(source)?,
-            operator: Decode::decode(source)?,
-        })
-    }
-}
-
-impl Encode for Removal {
-    fn encode(&self, sink: &mut Sink) {
-        let Removal { version, writer } = self;
-        version.encode(sink);
-        writer.encode(sink);
-    }
-}
-
-impl Decode for Removal {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(Removal { version: Decode::decode(source)?, writer: Decode::decode(source)? })
-    }
-}
+fields!(Removal { version, writer });
 
 /// Without what each version removed, which follows from when each key was.
 impl Encode for State {

@@ -143,7 +143,7 @@ pub fn resolve_with(
 /// goes on after the last of them, and ends as if it had never been interrupted; if it was not, no round is added.
 ///
 /// # Errors
-/// As there; [`ResolveError::Begun`] and [`ResolveError::Continued`] if the log is that of something else, which is not touched then.
+/// As there; [`ResolveError::Begun`] and [`ResolveError::Continued`] if the log is that of something else, to which nothing is added then.
 pub fn resolve_logged(
     loaded: Loaded,
     options: &Options,

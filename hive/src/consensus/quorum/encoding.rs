@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Ballot, CastVote, QuorumRule, Tally, Threshold, Tie, Vote};
-use crate::encoding::{Decode, DecodeError, Encode, Sink, Source, tags};
+use crate::encoding::{Decode, DecodeError, Encode, Sink, Source, fields, tags};
 use crate::id::AgentId;
 
 impl Encode for Threshold {
@@ -85,59 +85,8 @@ impl Decode for QuorumRule {
 
 tags!("no vote", Vote { 1 => Yes, 2 => No, 3 => Abstain, 4 => Veto });
 
-impl Encode for Ballot {
-    fn encode(&self, sink: &mut Sink) {
-        let Ballot { content, votes } = self;
-        content.encode(sink);
-        votes.encode(sink);
-    }
-}
+fields!(Ballot { content, votes });
 
-impl Decode for Ballot {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(Ballot { content: Decode::decode(source)?, votes: Decode::decode(source)? })
-    }
-}
+fields!(CastVote { proposal, attempt, member, vote });
 
-impl Encode for CastVote {
-    fn encode(&self, sink: &mut Sink) {
-        let CastVote { proposal, attempt, member, vote } = self;
-        proposal.encode(sink);
-        attempt.encode(sink);
-        member.encode(sink);
-        vote.encode(sink);
-    }
-}
-
-impl Decode for CastVote {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(CastVote {
-            proposal: Decode::decode(source)?,
-            attempt: Decode::decode(source)?,
-            member: Decode::decode(source)?,
-            vote: Decode::decode(source)?,
-        })
-    }
-}
-
-impl Encode for Tally {
-    fn encode(&self, sink: &mut Sink) {
-        let Tally { yes, no, abstained, vetoed, needed, of } = self;
-        [yes, no, abstained].into_iter().for_each(|count| count.encode(sink));
-        vetoed.encode(sink);
-        [needed, of].into_iter().for_each(|count| count.encode(sink));
-    }
-}
-
-impl Decode for Tally {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(Tally {
-            yes: Decode::decode(source)?,
-            no: Decode::decode(source)?,
-            abstained: Decode::decode(source)?,
-            vetoed: Decode::decode(source)?,
-            needed: Decode::decode(source)?,
-            of: Decode::decode(source)?,
-        })
-    }
-}
+fields!(Tally { yes, no, abstained, vetoed, needed, of });

@@ -7,7 +7,7 @@ use queenright_primitives::claim::FencingToken;
 
 use crate::consensus::intents::Known;
 use crate::consensus::{Ballot, Permissions};
-use crate::encoding::{Decode, DecodeError, Encode, Sink, Source};
+use crate::encoding::fields;
 use crate::id::{AgentId, ProposalId};
 use crate::key::Key;
 
@@ -106,73 +106,19 @@ impl RoundInput {
     }
 }
 
-impl Encode for Limits {
-    fn encode(&self, sink: &mut Sink) {
-        let Limits { keys, bytes, value, proposals } = self;
-        [keys, bytes, value, proposals].into_iter().for_each(|limit| limit.encode(sink));
-    }
-}
+fields!(Limits { keys, bytes, value, proposals });
 
-impl Decode for Limits {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(Limits {
-            keys: Decode::decode(source)?,
-            bytes: Decode::decode(source)?,
-            value: Decode::decode(source)?,
-            proposals: Decode::decode(source)?,
-        })
-    }
-}
+fields!(RoundPolicy { limits, aging, window, pending, permissions });
 
-impl Encode for RoundPolicy {
-    fn encode(&self, sink: &mut Sink) {
-        let RoundPolicy { limits, aging, window, pending, permissions } = self;
-        limits.encode(sink);
-        [aging, window, pending].into_iter().for_each(|rounds| rounds.encode(sink));
-        permissions.encode(sink);
-    }
-}
-
-impl Decode for RoundPolicy {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(RoundPolicy {
-            limits: Decode::decode(source)?,
-            aging: Decode::decode(source)?,
-            window: Decode::decode(source)?,
-            pending: Decode::decode(source)?,
-            permissions: Decode::decode(source)?,
-        })
-    }
-}
-
-impl Encode for RoundInput {
-    fn encode(&self, sink: &mut Sink) {
-        self.round.encode(sink);
-        self.rules.encode(sink);
-        self.now.encode(sink);
-        self.seed.encode(sink);
-        self.policy.encode(sink);
-        self.decided.encode(sink);
-        self.cancelled.encode(sink);
-        self.claims.encode(sink);
-        self.incarnations.encode(sink);
-        self.ballots.encode(sink);
-    }
-}
-
-impl Decode for RoundInput {
-    fn decode(source: &mut Source<'_>) -> Result<Self, DecodeError> {
-        Ok(RoundInput {
-            round: Decode::decode(source)?,
-            rules: Decode::decode(source)?,
-            now: Decode::decode(source)?,
-            seed: Decode::decode(source)?,
-            policy: Decode::decode(source)?,
-            decided: Decode::decode(source)?,
-            cancelled: Decode::decode(source)?,
-            claims: Decode::decode(source)?,
-            incarnations: Decode::decode(source)?,
-            ballots: Decode::decode(source)?,
-        })
-    }
-}
+fields!(RoundInput {
+    round,
+    rules,
+    now,
+    seed,
+    policy,
+    decided,
+    cancelled,
+    claims,
+    incarnations,
+    ballots
+});
