@@ -427,3 +427,139 @@ fn what_fails_after_it_was_killed_is_no_failure() {
     drop(hive);
     assert_eq!((doomed.state(), doomed.stats().failures), (AgentState::Killed, 0));
 }
+
+/// Waits in what it does with the outcome of its first life; its second fails once the first has ended.
+struct Slow {
+    life: u32,
+    begin: mpsc::Sender<u32>,
+    gate: Arc<Mutex<mpsc::Receiver<()>>>,
+    first: Arc<AtomicU32>,
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        self.first.fetch_max(self.life + 1, Ordering::SeqCst);
+    }
+}
+
+impl queenright::AsyncAgent for Slow {
+    async fn run(&mut self, view: &mut View) -> Result<Next, AgentError> {
+        if self.life == 1 {
+            let _ = self.begin.send(1);
+            while self.first.load(Ordering::SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+            return Err(AgentError::new("its second life fails"));
+        }
+        view.write("runs", Op::add(1))?;
+        Ok(Next::Done)
+    }
+
+    async fn outcome(&mut self, _: &queenright::Outcome) {
+        if self.life == 0 {
+            let _ = self.begin.send(0);
+            let _ = self.gate.lock().unwrap().recv();
+        }
+    }
+}
+
+/// The end of its first life, which others that fail have cut short, is not the end of the agent.
+#[test]
+fn one_that_was_about_to_end_when_it_was_started_again_is_watched_over_as_before() {
+    let hive = Hive::builder().threads(2.try_into().unwrap()).build().unwrap();
+    let rule = Supervision { strategy: Strategy::OneForAll, ..Supervision::default() };
+    let supervisor = hive.supervisor(rule).unwrap();
+    let ((release, gate), (begin, begun)) = (mpsc::channel::<()>(), mpsc::channel());
+    let (lives, gate) = (AtomicU32::new(0), Arc::new(Mutex::new(gate)));
+    let first = Arc::<AtomicU32>::default();
+    let make = move || {
+        let life = lives.fetch_add(1, Ordering::SeqCst);
+        let (begin, gate, first) = (begin.clone(), Arc::clone(&gate), Arc::clone(&first));
+        Ok(Slow { life, begin, gate, first })
+    };
+    let slow = supervisor.spawn_async("slow", Spawn::default(), make).unwrap();
+    assert_eq!(begun.recv(), Ok(0));
+    // The other fails in its first life, and takes both with it.
+    fails_once(&supervisor);
+    assert_eq!(begun.recv(), Ok(1));
+    // Only now its first life goes on to its end, and then its second fails.
+    drop(release);
+    assert_eq!(slow.join_timeout(LONG), Some(AgentState::Done));
+    assert_eq!(hive.snapshot().get("runs"), Some(&2.into()));
+    assert_eq!((slow.stats().failures, slow.stats().restarts), (1, 2));
+}
+
+/// What is not dropped to its end before others say so.
+struct Clings(Arc<Mutex<mpsc::Receiver<()>>>);
+
+impl Drop for Clings {
+    fn drop(&mut self) {
+        let _ = self.0.lock().unwrap().recv();
+    }
+}
+
+impl Agent for Clings {
+    fn name(&self) -> &str {
+        "clings"
+    }
+    fn run(&mut self, view: &mut View) -> Result<Next, AgentError> {
+        view.write("runs", Op::add(1))?;
+        Ok(Next::Done)
+    }
+}
+
+impl queenright::AsyncAgent for Clings {
+    async fn run(&mut self, view: &mut View) -> Result<Next, AgentError> {
+        Agent::run(self, view)
+    }
+}
+
+#[test]
+fn one_that_hangs_at_its_end_is_over_and_done() {
+    let hive = Hive::builder().build().unwrap();
+    let supervisor = hive.supervisor(Supervision::default()).unwrap();
+    let spawn = Spawn::default().hang_after(Duration::from_millis(50));
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
+    let made = Arc::clone(&gate);
+    let here = supervisor.spawn("here", spawn.clone(), move || Ok(Clings(Arc::clone(&made))));
+    let away = supervisor.spawn_async("away", spawn, move || Ok(Clings(Arc::clone(&gate))));
+    for agent in [here.unwrap(), away.unwrap()] {
+        assert_eq!(agent.join_timeout(LONG), Some(AgentState::Done));
+        assert_eq!((agent.stats().runs, agent.stats().failures), (1, 1));
+    }
+    assert_eq!(hive.snapshot().get("runs"), Some(&2.into()));
+    drop(release);
+}
+
+/// Nothing is left for it to do, whenever its next life would begin.
+#[test]
+fn one_that_waits_to_be_started_again_stops_at_once() {
+    let hive = Hive::builder().build().unwrap();
+    let (delay, most_delay) = (Duration::MAX, Duration::MAX);
+    let never = Supervision { delay, most_delay, ..Supervision::default() };
+    let never = hive.supervisor(never).unwrap();
+    let fails = || Ok(agent("x", |_: &mut View| panic!("once")));
+    let before = never.spawn("before", Spawn::default(), fails).unwrap();
+    assert!(never.next_event(LONG).is_some());
+    before.stop();
+    assert_eq!(before.join_timeout(LONG), Some(AgentState::Stopped));
+    // And one that fails after it was asked to.
+    let (begin, begun) = mpsc::channel();
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
+    let fails = move || {
+        let (begin, gate) = (begin.clone(), Arc::clone(&gate));
+        Ok(agent("x", move |_: &mut View| {
+            let _ = begin.send(());
+            let _ = gate.lock().unwrap().recv();
+            Err(AgentError::new("late"))
+        }))
+    };
+    let after = never.spawn("after", Spawn::default(), fails).unwrap();
+    begun.recv().unwrap();
+    after.stop();
+    drop(release);
+    assert_eq!(after.join_timeout(LONG), Some(AgentState::Stopped));
+    assert_eq!(after.stats().failures, 1);
+}

@@ -267,14 +267,24 @@ fn drain_waits_for_those_that_lost_and_are_judged_again() {
     let hive = &held.hive;
     let set = |id: &str| setting(hive, id, "x");
     let mut tickets = hive.propose_many(["a", "b", "c", "d"].map(set).into()).unwrap();
+    let (drained, is_drained) = mpsc::channel();
     thread::scope(|scope| {
-        let drained = scope.spawn(|| hive.drain());
+        scope.spawn(move || drained.send(hive.drain()));
         // Until its marks are queued, one of each class.
         while hive.metrics().queued.iter().sum::<usize>() < 6 {
             thread::yield_now();
         }
+        // The first round, and the one in which three of them lose. The next has begun, and waits for the clock.
+        held.release.send(()).unwrap();
+        held.release.send(()).unwrap();
+        while hive.metrics().rounds < 2 {
+            thread::yield_now();
+        }
+        // If it was told, it was told by that round. This may take as long as it likes when all is well.
+        let early = is_drained.recv_timeout(Duration::from_millis(300));
+        assert!(early.is_err(), "three of them are pending");
         drop(held.release);
-        drained.join().unwrap().unwrap();
+        is_drained.recv().unwrap().unwrap();
     });
     assert!(all_committed(&tickets.wait_timeout(Duration::ZERO).expect("answered by now")));
 }

@@ -48,8 +48,8 @@ struct Now {
     was_ready: bool,
     /// How often it has failed or was ended to be started again: a restart that was meant for an earlier time does nothing.
     falls: u64,
-    /// Whether it never runs again, though it is not over yet.
-    is_ending: bool,
+    /// As what its life ends, though it is not over yet.
+    ending: Option<AgentState>,
     /// Who waits for its state to change.
     waiting: Vec<notify::Sender<()>>,
 }
@@ -73,7 +73,7 @@ impl Cell {
                 life: None,
                 was_ready: false,
                 falls: 0,
-                is_ending: false,
+                ending: None,
                 waiting: Vec::new(),
             }),
             wants_stop: AtomicBool::new(false),
@@ -152,18 +152,28 @@ impl Cell {
 
     /// A life has failed.
     pub(crate) fn failed(self: &Arc<Self>, life: &Arc<Life>, reason: &str, runtime: &Runtime) {
-        let was_ready = lock(&self.now).was_ready;
-        let state = match was_ready {
-            true => AgentState::Restarting,
-            false => AgentState::Failed(reason.to_owned()),
+        let state = {
+            let now = lock(&self.now);
+            match &now.ending {
+                // Whatever goes wrong at its end, it has done its work.
+                Some(end) => end.clone(),
+                None if now.was_ready => AgentState::Restarting,
+                None => AgentState::Failed(reason.to_owned()),
+            }
         };
+        let restarts = state == AgentState::Restarting;
         // Counted first, for whoever is told.
         self.stats.failures.fetch_add(1, Ordering::Relaxed);
         match self.put(life, state) {
             // It was ended from outside before.
             None => drop(self.stats.failures.fetch_sub(1, Ordering::Relaxed)),
-            Some(falls) if was_ready => {
-                runtime.tell_failure(Arc::clone(self), falls, reason.to_owned());
+            Some(falls) if restarts => {
+                // After it was put there, as whoever asks it to stop looks where it stands after that.
+                if self.is_asked_to_stop() {
+                    self.end(AgentState::Stopped, runtime);
+                } else {
+                    runtime.tell_failure(Arc::clone(self), falls, reason.to_owned());
+                }
             }
             Some(_) => {}
         }
@@ -215,6 +225,8 @@ impl Cell {
             observe::agent_moved(&now.state, &AgentState::Starting);
             now.state = AgentState::Starting;
             now.life = Some(Arc::clone(&life));
+            // The life before may have been about to end when others were started again.
+            now.ending = None;
             std::mem::take(&mut now.waiting)
         };
         waiting.into_iter().for_each(|waiting| waiting.send(()));
@@ -262,14 +274,29 @@ impl Cell {
         }
     }
 
-    /// Its work is done, or it was asked to stop; all that is left is its end.
-    pub(crate) fn is_ending(&self) {
-        lock(&self.now).is_ending = true;
+    /// The work of a life is done, or it was asked to stop; all that is left is its end.
+    pub(crate) fn is_ending(&self, life: &Arc<Life>, state: &AgentState) {
+        let mut now = lock(&self.now);
+        // Others may have had it started again meanwhile.
+        if now.life.as_ref().is_some_and(|current| Arc::ptr_eq(current, life)) {
+            now.ending = Some(state.clone());
+        }
     }
 
     /// Whether it is to be started again with others that fail.
     pub(super) fn goes_on(&self) -> bool {
-        !lock(&self.now).is_ending
+        lock(&self.now).ending.is_none()
+    }
+
+    /// Asks it to stop. One that waits to be started again has nothing left to do.
+    pub(super) fn stop(self: &Arc<Self>) {
+        self.wants_stop.store(true, Ordering::SeqCst);
+        if self.fallen().is_some()
+            && let Some(runtime) = self.runtime.upgrade()
+        {
+            self.end(AgentState::Stopped, &runtime);
+        }
+        self.nudge();
     }
 
     /// How often it has fallen, if it waits to be started again.

@@ -380,13 +380,13 @@ impl Life {
 
     /// Ends it; an agent that is not here has time to end in its own way.
     fn end_as(self: &Arc<Self>, body: &mut Body, state: AgentState) -> Step {
+        self.cell.is_ending(self, &state);
         let Some(Kind::Away(_)) = body.agent else { return Step::Ended(state) };
         let (Some(Kind::Away(agent)), Some(runtime)) =
             (body.agent.take(), self.cell.runtime.upgrade())
         else {
             return Step::Ended(state);
         };
-        self.cell.is_ending();
         body.phase = Phase::Ending;
         self.send_away(body, &runtime, agent.stop(), |(), _, _, _| Step::Ended(state))
     }

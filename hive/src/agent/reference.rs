@@ -77,10 +77,9 @@ impl AgentRef {
     }
 
     /// Asks it to stop: what it has begun ends in an outcome first, and after a message that it has read it is run once more; what waits in its
-    /// mailbox is dropped.
+    /// mailbox is dropped. One that has failed and waits to be started again is over at once.
     pub fn stop(&self) {
-        self.0.wants_stop.store(true, Ordering::SeqCst);
-        self.0.nudge();
+        self.0.stop();
     }
 
     /// Ends it at once: what it has proposed is refused unless its round has begun, and nothing that it still does counts. A run that is under way
