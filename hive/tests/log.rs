@@ -17,7 +17,7 @@ use queenright::{
     Version, Watched,
 };
 
-use logs::{Hooked, slow};
+use logs::{Hooked, on_slow};
 
 fn on(log: &MemoryLog) -> Hive {
     Hive::builder().log(log.open()).build().unwrap()
@@ -166,8 +166,7 @@ fn ids_tokens_and_lives_of_before_never_come_again() {
 #[test]
 fn nothing_is_read_or_answered_before_it_is_in_the_log() {
     let log = MemoryLog::new();
-    let (slow, let_through, begun) = slow(&log);
-    let hive = Hive::builder().log(slow).build().unwrap();
+    let (hive, let_through, begun) = on_slow(&log, Hive::builder());
     let before = hive.snapshot();
     let mut ticket = hive.propose(set(&hive, "a", "a", 1)).unwrap();
     let mut watch = hive.watch();
@@ -187,8 +186,7 @@ fn nothing_is_read_or_answered_before_it_is_in_the_log() {
 #[test]
 fn what_is_decided_while_one_append_is_under_way_goes_into_the_next() {
     let log = MemoryLog::new();
-    let (slow, let_through, begun) = slow(&log);
-    let hive = Hive::builder().max_batch(1).log(slow).build().unwrap();
+    let (hive, let_through, begun) = on_slow(&log, Hive::builder().max_batch(1));
     let first = hive.propose(set(&hive, "first", "a", 0)).unwrap();
     assert_eq!(begun.recv().map(|entries| entries.len()), Ok(1));
     let tickets: Vec<_> = (0..20)

@@ -18,7 +18,7 @@ use queenright::{
     Value, Version,
 };
 
-use logs::slow;
+use logs::{on_slow, slow};
 
 fn on(log: &MemoryLog) -> Hive {
     Hive::builder().log(log.open()).build().unwrap()
@@ -288,14 +288,13 @@ fn what_is_pending_at_the_end_is_not_told_that_it_is_cancelled() {
 #[test]
 fn the_log_is_at_rest_once_a_hive_whose_queen_has_panicked_is_dropped() {
     let log = MemoryLog::new();
-    let (slow, let_through, begun) = slow(&log);
     let is_bad = Arc::new(AtomicBool::new(false));
     let bad = Arc::clone(&is_bad);
     let clock = move || {
         assert!(!bad.load(Ordering::SeqCst), "the clock panics");
         1
     };
-    let hive = Hive::builder().log(slow).clock(clock).build().unwrap();
+    let (hive, let_through, begun) = on_slow(&log, Hive::builder().clock(clock));
     let mut watch = hive.watch();
     let good = hive.propose(set(&hive, "good", "a", 1)).unwrap();
     begun.recv().unwrap();
@@ -405,8 +404,7 @@ fn text(bytes: usize) -> Value {
 #[test]
 fn no_append_has_more_than_eight_mebibytes_unless_one_record_has() {
     let log = MemoryLog::new();
-    let (slow, let_through, begun) = slow(&log);
-    let hive = Hive::builder().max_batch(1).log(slow).build().unwrap();
+    let (hive, let_through, begun) = on_slow(&log, Hive::builder().max_batch(1));
     let value = text(3 << 20);
     let propose = |id: &str, value: &Value| {
         drop(hive.propose(set(&hive, id, id, value.clone())).unwrap());

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use queenright::Version;
 use queenright::log::{Archive, CommitLog, Entry, LogError, MemoryLog, MemoryLogWriter};
+use queenright::{Hive, HiveBuilder, Version};
 
 type Append = dyn FnMut(&mut MemoryLogWriter, Version, &[Entry]) -> Result<(), LogError> + Send;
 
@@ -54,4 +54,13 @@ pub(crate) fn slow(log: &MemoryLog) -> (Hooked, Sender<()>, Receiver<Vec<usize>>
         log.append(expected, entries)
     });
     (slow, let_through, begun)
+}
+
+/// A hive on a log whose appends wait until they are let through. What lets them is dropped before it, so that a failing test ends.
+pub(crate) fn on_slow(
+    log: &MemoryLog,
+    builder: HiveBuilder,
+) -> (Hive, Sender<()>, Receiver<Vec<usize>>) {
+    let (slow, let_through, begun) = slow(log);
+    (builder.log(slow).build().unwrap(), let_through, begun)
 }
