@@ -466,7 +466,7 @@ impl queenright::AsyncAgent for Slow {
 /// The end of its first life, which others that fail have cut short, is not the end of the agent.
 #[test]
 fn one_that_was_about_to_end_when_it_was_started_again_is_watched_over_as_before() {
-    let hive = Hive::builder().threads(2.try_into().unwrap()).build().unwrap();
+    let hive = Hive::builder().threads(3.try_into().unwrap()).build().unwrap();
     let rule = Supervision { strategy: Strategy::OneForAll, ..Supervision::default() };
     let supervisor = hive.supervisor(rule).unwrap();
     let ((release, gate), (begin, begun)) = (mpsc::channel::<()>(), mpsc::channel());
