@@ -58,7 +58,9 @@ fn round(proposals: u64) -> (State, Vec<Proposal>, RoundInput) {
     let mut random = numbers();
     let mut any = || {
         let hot = random() % 100 < 1;
-        key(random() % if hot { 16 } else { KEYS })
+        let key = key(random() % if hot { 16 } else { KEYS });
+        // As agents name keys.
+        snapshot.key(key).expect("it is a key")
     };
     let mut proposal = |n| {
         let mut proposal = Proposal::on(&snapshot, "agent", format!("p{n}"));

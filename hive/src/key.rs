@@ -1,8 +1,11 @@
 //! Hierarchical keys.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
+use queenright_primitives::paged::Slot;
 use smol_str::SmolStr;
 
 /// The most bytes a key may have.
@@ -21,8 +24,12 @@ pub const MAX_KEY_DEPTH: usize = 32;
 /// assert!(key.is_under("settings/server"));
 /// assert!(Key::new("settings//port").is_err());
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(SmolStr);
+#[derive(Clone)]
+pub struct Key {
+    path: SmolStr,
+    /// Where a state keeps it, if that was looked for: no part of what it is.
+    slot: Slot,
+}
 
 impl Key {
     /// Checks and makes a key.
@@ -32,7 +39,7 @@ impl Key {
     pub fn new(path: impl AsRef<str>) -> Result<Key, KeyError> {
         let path = path.as_ref();
         check(path)?;
-        Ok(Key(path.into()))
+        Ok(Key { path: path.into(), slot: Slot::NONE })
     }
 
     /// The key `self/rest`.
@@ -45,7 +52,7 @@ impl Key {
 
     /// The prefix of everything. It names no key, so it only ever stands in read sets.
     pub(crate) const fn root() -> Key {
-        Key(SmolStr::new_static(""))
+        Key { path: SmolStr::new_static(""), slot: Slot::NONE }
     }
 
     /// The key, or the prefix of everything.
@@ -57,18 +64,31 @@ impl Key {
     }
 
     /// The path as text.
+    #[inline]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.path
+    }
+
+    /// Where a state keeps it; of no use for others.
+    #[inline]
+    pub(crate) fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Remembers where a state keeps it.
+    #[inline]
+    pub(crate) fn remember(&mut self, slot: Slot) {
+        self.slot = slot;
     }
 
     /// The segments from the root down.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
-        self.0.split('/')
+        self.path.split('/')
     }
 
     /// Whether this key equals `prefix` or lies below it. The empty prefix covers everything.
     pub fn is_under(&self, prefix: &str) -> bool {
-        match self.0.strip_prefix(prefix) {
+        match self.path.strip_prefix(prefix) {
             Some(rest) => prefix.is_empty() || rest.is_empty() || rest.starts_with('/'),
             None => false,
         }
@@ -93,9 +113,37 @@ fn check(path: &str) -> Result<(), KeyError> {
     Err(KeyError { key: shown, problem })
 }
 
+impl PartialEq for Key {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.slot.is_same(other.slot).unwrap_or_else(|| self.path == other.path)
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.path.cmp(&other.path)
+    }
+}
+
+/// As that of the path.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.path.hash(state);
+    }
+}
+
 impl Borrow<str> for Key {
     fn borrow(&self) -> &str {
-        &self.0
+        &self.path
     }
 }
 

@@ -48,6 +48,14 @@ impl Precondition {
         }
     }
 
+    fn key_mut(&mut self) -> &mut Key {
+        match self {
+            Precondition::Equals(key, _)
+            | Precondition::Exists(key)
+            | Precondition::Absent(key) => key,
+        }
+    }
+
     /// The value it asks for.
     pub(crate) fn value(&self) -> Option<&Value> {
         match self {
@@ -137,6 +145,25 @@ impl Proposal {
             preconditions.map(|it| key(it.key()) + it.value().map_or(0, Value::bytes));
         let named = self.id.as_str().len() + self.agent.as_str().len() + EACH;
         named + reads.sum::<usize>() + writes.sum::<usize>() + preconditions.sum::<usize>()
+    }
+
+    /// Each key that it reads, asks for or writes, in an order of their own.
+    #[inline]
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        let reads = self.reads.iter().filter_map(|read| match read {
+            Read::Key(key) => Some(key),
+            Read::Under(_) => None,
+        });
+        let asked = self.preconditions.iter().map(Precondition::key);
+        reads.chain(asked).chain(self.writes.iter().map(|(key, _)| key))
+    }
+
+    /// The same in the same order, to have them remember where they are kept.
+    #[inline]
+    pub(crate) fn each_key(&mut self, mut each: impl FnMut(&mut Key)) {
+        self.reads.each_key(&mut each);
+        self.preconditions.iter_mut().for_each(|it| each(it.key_mut()));
+        self.writes.iter_mut().for_each(|(key, _)| each(key));
     }
 
     /// An empty first attempt, computed from `snapshot`.

@@ -45,6 +45,16 @@ impl ReadSet {
         }
         true
     }
+
+    /// The keys, but not the prefixes, for changes after which each is the same as before.
+    #[inline]
+    pub(crate) fn each_key(&mut self, mut each: impl FnMut(&mut Key)) {
+        for read in &mut self.0 {
+            if let Read::Key(key) = read {
+                each(key);
+            }
+        }
+    }
 }
 
 impl Extend<Read<Key>> for ReadSet {

@@ -105,15 +105,21 @@ impl Value {
     #[inline]
     pub(crate) fn bytes(&self) -> usize {
         const EACH: usize = 16;
-        let content = match self {
+        match self {
+            Value::Bool(_) | Value::Number(_) => EACH,
+            _ => EACH + self.content(),
+        }
+    }
+
+    fn content(&self) -> usize {
+        match self {
             Value::Bool(_) | Value::Number(_) => 0,
             Value::Text(text) => text.len(),
             Value::List(list) => list.iter().map(Value::bytes).sum(),
             Value::Set(set) => set.iter().map(Value::bytes).sum(),
             Value::Map(map) => map.iter().map(|(name, value)| name.len() + value.bytes()).sum(),
             Value::Requirement(_) => 64,
-        };
-        EACH + content
+        }
     }
 }
 

@@ -227,6 +227,12 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
         number
     }
 
+    /// Adds entries that are not found by their keys.
+    #[inline]
+    pub(crate) fn append_all(&mut self, entries: impl IntoIterator<Item = (K, V)>) {
+        self.entries.extend(entries);
+    }
+
     /// The number of a key; `None` if it is not there.
     #[inline]
     pub(crate) fn number(&self, key: &K) -> Option<u32> {

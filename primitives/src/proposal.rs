@@ -13,6 +13,20 @@ use std::hash::Hash;
 pub trait Hierarchy: Copy + Eq + Hash {
     /// The prefix just above, or `None` for the root.
     fn parent(self) -> Option<Self>;
+
+    /// A number that no other key has that is compared with this one, if it has such a number: it is found by that then, and not by its hash. Of
+    /// equal keys all have it or none.
+    #[inline]
+    fn id(self) -> Option<u32> {
+        None
+    }
+
+    /// The key itself as a prefix. Prefixes are only ever compared with prefixes, and keys with keys, so that both may be told apart in ways of
+    /// their own.
+    #[inline]
+    fn as_prefix(self) -> Self {
+        self
+    }
 }
 
 /// Segments separated by `/`; the root is the empty string.

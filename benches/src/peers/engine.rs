@@ -176,7 +176,10 @@ impl<K: Name> Engine<K> for Ours {
         let keys: Vec<Key> = keys.iter().map(key).collect();
         let base = keys.iter().map(|key| (key.clone(), 0.into()));
         let hive = Hive::builder().base(base).keep_rounds(16).build();
-        Ours { hive: hive.expect("a thread can be started"), keys, proposed: AtomicU64::new(0) }
+        let hive = hive.expect("a thread can be started");
+        let snapshot = hive.snapshot();
+        let keys = keys.into_iter().map(|key| snapshot.key(key).expect("it is a key")).collect();
+        Ours { hive, keys, proposed: AtomicU64::new(0) }
     }
 
     fn batch(&self, transactions: &[Transaction]) -> u64 {

@@ -80,11 +80,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// Keys of the hive, and a state that has them all.
+/// Keys of the hive, which know where they are kept, and a state that has them all.
 fn state() -> (Vec<Key>, State) {
     let key = |n: u64| Key::new(format!("k/{n}")).expect("a plain path");
     let keys: Vec<Key> = (0..KEYS).map(key).collect();
     let state = State::base(keys.iter().map(|key| (key.clone(), 0.into())));
+    let keys = keys.into_iter().map(|key| state.key(key).expect("it is a key")).collect();
     (keys, state)
 }
 

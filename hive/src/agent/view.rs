@@ -57,7 +57,7 @@ impl View {
     /// # Errors
     /// [`ViewError`] if the text is no key.
     pub fn get(&mut self, key: impl IntoKey) -> Result<Option<Value>, ViewError> {
-        let key = key.into_key()?;
+        let key = self.snapshot.key(key)?;
         let value = self.current(&key);
         // What this run wrote itself, it knows without reading.
         if !matches!(self.writes.get(&key), Some(Op::Set(_) | Op::Remove)) {
@@ -83,8 +83,8 @@ impl View {
     /// # Errors
     /// [`ViewError`] if the text is no key.
     pub fn peek(&mut self, key: impl IntoKey) -> Result<Option<&Entry>, ViewError> {
-        let key = key.into_key()?;
-        let entry = self.snapshot.entry(key.as_str());
+        let key = self.snapshot.key(key)?;
+        let entry = self.snapshot.entry_of(&key);
         self.peeks.insert(Read::Key(key));
         Ok(entry)
     }
@@ -126,7 +126,7 @@ impl View {
     /// [`ViewError`] if the text is no key, or the operation is undefined on what the key holds as far as this
     /// run can see; then it is not added.
     pub fn write(&mut self, key: impl IntoKey, op: Op) -> Result<(), ViewError> {
-        let key = key.into_key()?;
+        let key = self.snapshot.key(key)?;
         let op = self.defined(&key, &op)?;
         self.writes.insert(key, op);
         Ok(())
@@ -137,7 +137,7 @@ impl View {
     /// # Errors
     /// As there.
     pub fn check(&mut self, key: impl IntoKey, op: &Op) -> Result<(), ViewError> {
-        let key = key.into_key()?;
+        let key = self.snapshot.key(key)?;
         self.defined(&key, op).map(drop)
     }
 
@@ -152,7 +152,7 @@ impl View {
             None => Ok(op.clone()),
             Some(before) => then(before, op),
         };
-        let stored = self.snapshot.get(key.as_str());
+        let stored = self.snapshot.entry_of(key).map(|entry| &entry.value);
         let defined = both.and_then(|both| both.apply(stored).map(|_| both));
         defined.map_err(|refusal| {
             self.peeks.insert(Read::Key(key.clone()));
@@ -180,7 +180,7 @@ impl View {
     }
 
     fn current(&self, key: &Key) -> Option<Value> {
-        let stored = self.snapshot.get(key.as_str());
+        let stored = self.snapshot.entry_of(key).map(|entry| &entry.value);
         match self.writes.get(key) {
             None => stored.cloned(),
             // `write` checked that the operation is defined here.

@@ -51,6 +51,12 @@ impl Permissions {
         Ok(self)
     }
 
+    /// Whether nobody is kept from anything.
+    #[inline]
+    pub(crate) fn is_anybody_allowed(&self) -> bool {
+        self.granted.is_none()
+    }
+
     /// Whether an agent may write a key. O(log agents + depth of the key × log its prefixes).
     pub fn may_write(&self, agent: &AgentId, key: &Key) -> bool {
         let Some(granted) = &self.granted else { return true };

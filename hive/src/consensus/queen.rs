@@ -112,10 +112,12 @@ impl Core {
     /// Decides one round. Its record is also written as bytes, if that is wished.
     fn round(
         &mut self,
-        batch: Vec<Proposal>,
+        mut batch: Vec<Proposal>,
         votes: Votes,
         is_logged: bool,
     ) -> (Arc<Record>, Vec<u8>) {
+        // Searched for once, not for each step.
+        self.state.locate(&mut batch);
         let mut input = self.input(&batch, votes.now);
         input.cancelled = votes.cancelled;
         input.ballots = votes.decided;

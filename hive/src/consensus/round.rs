@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use foldhash::fast::RandomState;
 use queenright_primitives::Version;
 use queenright_primitives::aggregate::Aggregator;
-use queenright_primitives::conflict::{self, Position};
+use queenright_primitives::conflict::Position;
 
 use self::alone::Standing;
 pub use self::apply::apply;
@@ -26,7 +26,7 @@ use self::operations::Operations;
 use self::order::{Order, order};
 use crate::encoding::{Digest, Encode, Sink, digest, fields};
 use crate::id::ProposalId;
-use crate::outcome::{Outcome, Rule, Winner};
+use crate::outcome::{Outcome, Winner};
 use crate::proposal::Proposal;
 use crate::state::State;
 
@@ -138,7 +138,6 @@ enum Answer {
 
 /// The outcomes, as they become known.
 struct Answers {
-    version: Version,
     /// All are committed, at a place that is told at the end, unless something else was said.
     outcomes: Vec<Outcome>,
     /// Proposals of intents that were accepted before in this round, and the places of these.
@@ -148,8 +147,9 @@ struct Answers {
 
 impl Answers {
     fn all_committed(proposals: usize, version: Version) -> Self {
-        let outcomes = vec![Outcome::Committed { version, order: 0 }; proposals];
-        Answers { version, outcomes, same: Vec::new(), pending: Vec::new() }
+        let committed = |_| Outcome::Committed { version, order: 0 };
+        let outcomes = (0..proposals).map(committed).collect();
+        Answers { outcomes, same: Vec::new(), pending: Vec::new() }
     }
 
     fn put(&mut self, place: usize, answer: Answer) {
@@ -165,13 +165,9 @@ impl Answers {
     }
 
     fn finish(mut self, accepted: Vec<usize>, serial: Vec<usize>) -> Verdicts {
-        let mut orders = vec![None; self.outcomes.len()];
-        for (order, &place) in serial.iter().enumerate() {
-            orders[place] = Some(order as u32);
-        }
-        for (outcome, order) in self.outcomes.iter_mut().zip(orders) {
-            if let Some(order) = order {
-                *outcome = Outcome::Committed { version: self.version, order };
+        for (place, &at) in serial.iter().enumerate() {
+            if let Outcome::Committed { order, .. } = &mut self.outcomes[at] {
+                *order = place as u32;
             }
         }
         for (place, accepted) in self.same {
@@ -275,15 +271,14 @@ impl<'a> Round<'a> {
 
     /// Rules 6 and 7: accepts it, or says why not.
     fn stand(&mut self, place: usize) -> Result<(), Outcome> {
-        let position = match self.footprints.check(place) {
-            Ok(position) => position,
-            Err(clash) => return Err(self.clash(clash)),
-        };
-        let commutes = self.footprints.commutes(place);
-        if commutes {
-            self.merged.stand(&self.batch[place])?;
-        }
-        self.footprints.admit(place, self.merged.admitted.len());
+        let Round { batch, merged, footprints, .. } = self;
+        let position = footprints.try_admit(
+            place,
+            merged.admitted.len(),
+            |clash| merged.clash(clash),
+            || merged.stand(&batch[place]),
+        )?;
+        let commutes = footprints.commutes(place);
         match position {
             Position::Front => self.serial.push_front(place),
             Position::Back => self.serial.push_back(place),
@@ -293,16 +288,6 @@ impl<'a> Round<'a> {
             self.merged.merge(place);
         }
         Ok(())
-    }
-
-    /// Rule 6, put into words.
-    fn clash(&self, clash: conflict::Clash<&str>) -> Outcome {
-        let rule = match clash.rule {
-            conflict::Rule::WriteWrite => Rule::WriteWrite,
-            _ => Rule::ReadWrite,
-        };
-        let winner = self.merged.accepted(self.merged.admitted[clash.with]);
-        Outcome::Conflict { with: winner, key: clash.key.to_owned(), rule }
     }
 }
 

@@ -173,14 +173,14 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictGroups<K, M, S> {
                 met.meet(&mut self.accesses, proposal, Some(write.mode));
             }
             for read in footprint.reads {
-                let at = match read {
-                    Read::Key(_) => &mut self.keys,
-                    Read::Under(_) => {
+                let (at, key) = match read {
+                    Read::Key(key) => (&mut self.keys, *key),
+                    Read::Under(prefix) => {
                         self.prefixes.reserve(1);
-                        &mut self.prefixes
+                        (&mut self.prefixes, prefix.as_prefix())
                     }
                 };
-                let (number, _) = at.number_of(*read.key(), Met::nobody);
+                let (number, _) = at.number_of(key, Met::nobody);
                 at.value_mut(number).meet(&mut self.accesses, proposal, None);
             }
         }
@@ -196,7 +196,7 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictGroups<K, M, S> {
     }
 
     fn meet_readers_of_prefixes(&mut self, proposal: u32, write: &Write<K, M>) {
-        for prefix in iter::successors(Some(write.key), |key| key.parent()) {
+        for prefix in iter::successors(Some(write.key.as_prefix()), |key| key.parent()) {
             if let Some(number) = self.prefixes.number(&prefix) {
                 let met = self.prefixes.value_mut(number);
                 met.meet(&mut self.accesses, proposal, Some(write.mode));

@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 use std::iter;
 
+use super::ids::Ids;
 use super::{Clash, Footprint, Position, Rule};
 use crate::flat::{FlatMap, NONE};
 use crate::proposal::{Hierarchy, Mode, Read, Write};
@@ -31,6 +32,8 @@ use crate::proposal::{Hierarchy, Mode, Read, Write};
 pub struct ConflictIndex<K, M, S = foldhash::fast::RandomState> {
     /// Keys of candidates that were not accepted stand here too, untouched.
     touched: FlatMap<K, Touched<M>, S>,
+    /// The numbers among those of keys that have ids.
+    ids: Ids,
     /// What was done to the prefixes of keys. Nothing is, unless somebody reads a prefix.
     prefixes: FlatMap<K, Prefix, S>,
     /// The number that each of the accepted was admitted under.
@@ -95,6 +98,7 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher + Clone> ConflictIndex<K, M, S> 
     /// An empty index that hashes with `hasher`.
     pub fn with_hasher(hasher: S) -> Self {
         ConflictIndex {
+            ids: Ids::with_hasher(&hasher),
             touched: FlatMap::with_hasher(hasher.clone()),
             prefixes: FlatMap::with_hasher(hasher),
             accepted: Vec::new(),
@@ -111,6 +115,7 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
     /// Forgets everything but keeps the memory. A byte is written for each two keys there were.
     pub fn clear(&mut self) {
         self.touched.clear();
+        self.ids.clear();
         self.prefixes.clear();
         self.accepted.clear();
         self.told = 0;
@@ -121,11 +126,13 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
     /// Makes room for so many more keys.
     pub fn reserve(&mut self, keys: usize) {
         self.touched.reserve(keys);
+        self.ids.reserve(keys);
     }
 
     /// Gives back memory beyond what so many keys need, or as many as are recorded.
     pub fn shrink_to(&mut self, keys: usize) {
         self.touched.shrink_to(keys);
+        self.ids.shrink_to(keys);
         self.prefixes.shrink_to(keys);
         self.accepted.shrink_to(keys);
         self.written_since.shrink_to(keys);
@@ -137,11 +144,11 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
     pub fn admit(&mut self, who: usize, accepted: Footprint<'_, K, M>) {
         self.begin(accepted);
         for write in accepted.writes {
-            let (number, _) = self.touched.number_of(write.key, || Touched::NOT);
+            let (number, _) = self.number_of(write.key, || Touched::NOT);
             self.to_write.push((number, write.mode));
         }
         for key in keys_of(accepted.reads) {
-            let (number, _) = self.touched.number_of(key, || Touched::NOT);
+            let (number, _) = self.number_of(key, || Touched::NOT);
             self.to_read.push(number);
         }
         self.record(who, accepted);
@@ -169,8 +176,55 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
     /// lie in memory: what is looked at then is small.
     pub fn number(&mut self, keys: &[K], numbers: &mut Vec<KeyNumber>) {
         self.forget_candidate();
-        self.touched.numbers_of(keys, || Touched::NOT, |number| numbers.push(KeyNumber(number)));
+        numbers.reserve(keys.len());
+        let mut numbered = 0;
+        // Those in a row that have ids, and those that have none.
+        while let Some(first) = keys.get(numbered) {
+            let has_id = first.id().is_some();
+            let run = keys[numbered..].iter().take_while(|key| key.id().is_some() == has_id);
+            let run = &keys[numbered..numbered + run.count()];
+            numbered += run.len();
+            if has_id {
+                self.number_by_id(run, numbers);
+            } else {
+                let number = |number| numbers.push(KeyNumber(number));
+                self.touched.numbers_of(run, || Touched::NOT, number);
+            }
+        }
         self.settled = self.touched.len();
+    }
+
+    /// As [`number`](Self::number), for keys that have ids.
+    fn number_by_id(&mut self, keys: &[K], numbers: &mut Vec<KeyNumber>) {
+        self.ids.reserve(keys.len());
+        let known = self.touched.len();
+        let mut added = Vec::with_capacity(keys.len());
+        let number = |key: &K| {
+            let next = (known + added.len()) as u32;
+            let number = self.ids.number_of(key.id().unwrap_or(NONE), next);
+            if number == next {
+                added.push(*key);
+            }
+            KeyNumber(number)
+        };
+        numbers.extend(keys.iter().map(number));
+        // All at once: each by itself would be put together on the stack first.
+        self.touched.append_all(added.into_iter().map(|key| (key, Touched::NOT)));
+    }
+
+    /// The number of a key, and whether it was known; if it was not, it is added with the value of `new`. There must be room for it.
+    #[inline]
+    fn number_of(&mut self, key: K, new: impl FnOnce() -> Touched<M>) -> (u32, bool) {
+        let Some(id) = key.id() else {
+            let (number, known) = self.touched.number_of(key, new);
+            return (number, known.is_some());
+        };
+        let next = self.touched.len() as u32;
+        let number = self.ids.number_of(id, next);
+        if number == next {
+            self.touched.append_all(iter::once((key, new())));
+        }
+        (number, number != next)
     }
 
     /// Looks at what is known of keys, and says nothing: done for those of several candidates before the first of them is checked, it brings
@@ -263,7 +317,9 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
         self.forget_candidate();
         self.to_write.clear();
         self.to_read.clear();
-        self.touched.reserve(candidate.writes.len() + candidate.reads.len());
+        let keys = candidate.writes.len() + candidate.reads.len();
+        self.touched.reserve(keys);
+        self.ids.reserve(keys);
     }
 
     /// Where a candidate can go. What is to be changed if it is accepted is left behind.
@@ -274,8 +330,8 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
         let mut writes_read = false;
         for write in candidate.writes {
             let as_written = || Touched { written: place, read: NONE, mode: write.mode };
-            let (number, known) = self.touched.number_of(write.key, as_written);
-            if known.is_some() {
+            let (number, is_known) = self.number_of(write.key, as_written);
+            if is_known {
                 writes_read |= self.write_again(number, write)?;
             }
         }
@@ -316,8 +372,8 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
             let writer = match read {
                 Read::Key(key) => {
                     let as_read = || Touched { written: NONE, read: place, mode: Mode::Exclusive };
-                    let (number, known) = self.touched.number_of(*key, as_read);
-                    if known.is_some() {
+                    let (number, is_known) = self.number_of(*key, as_read);
+                    if is_known {
                         self.to_read.push(number);
                     }
                     self.touched.value(number).written
@@ -336,14 +392,15 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
     #[cold]
     fn written_under(&mut self, prefix: &K) -> u32 {
         self.tell_prefixes();
-        self.prefixes.get(prefix).map_or(NONE, |prefix| prefix.written)
+        self.prefixes.get(&prefix.as_prefix()).map_or(NONE, |prefix| prefix.written)
     }
 
     /// Whether an accepted proposal reads a prefix of one of these keys.
     fn is_any_under_read(&self, mut keys: impl Iterator<Item = K>) -> bool {
         let is_read = |prefix: K| self.prefixes.get(&prefix).is_some_and(|it| it.read != NONE);
         self.prefixes.len() > 0
-            && keys.any(|key| iter::successors(Some(key), |key| key.parent()).any(is_read))
+            && keys
+                .any(|key| iter::successors(Some(key.as_prefix()), |key| key.parent()).any(is_read))
     }
 
     /// Tells the prefixes of what was written that it was.
@@ -362,7 +419,7 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
         let (key, touched) = self.touched.entry(number);
         // `NONE` is larger than all others.
         let writer = touched.written;
-        for prefix in iter::successors(Some(*key), |key| key.parent()) {
+        for prefix in iter::successors(Some(key.as_prefix()), |key| key.parent()) {
             let above = self.prefix_mut(prefix);
             above.written = above.written.min(writer);
         }
@@ -370,7 +427,8 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
 
     fn prefix_mut(&mut self, prefix: K) -> &mut Prefix {
         self.prefixes.reserve(1);
-        let (number, _) = self.prefixes.number_of(prefix, || Prefix { written: NONE, read: NONE });
+        let (number, _) =
+            self.prefixes.number_of(prefix.as_prefix(), || Prefix { written: NONE, read: NONE });
         self.prefixes.value_mut(number)
     }
 

@@ -24,6 +24,7 @@ use std::collections::VecDeque;
 use crate::proposal::{Hierarchy, Read, Write};
 
 mod groups;
+mod ids;
 mod index;
 
 pub use groups::{ConflictGroups, Conflicts, Group, Meeting, Member, Pair};

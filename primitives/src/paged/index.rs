@@ -3,6 +3,8 @@
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 
+use crate::sync::unique_number;
+
 /// How many keys one cache line of the index points to.
 const WIDE: usize = 8;
 /// How many of them are taken on average. More would overflow often, fewer would need more cache.
@@ -14,6 +16,8 @@ const LOW: u64 = u64::MAX / 0xFF;
 
 /// The keys in ascending order, of which the place is the number, and a hash index of them. Never changes.
 pub(super) struct Keys<K, S> {
+    /// What no other keys have in this process; 0 if there are none, or numbers have run out.
+    pub(super) build: u32,
     pub(super) hasher: S,
     pub(super) sorted: Box<[K]>,
     /// The upper halves of the keys' hashes, so that a rebuild need not hash.
@@ -33,7 +37,13 @@ struct Group {
 
 impl<K, S> Keys<K, S> {
     pub(super) fn none(hasher: S) -> Self {
-        Keys { hasher, sorted: Box::default(), tags: Box::default(), groups: Box::default() }
+        Keys {
+            build: 0,
+            hasher,
+            sorted: Box::default(),
+            tags: Box::default(),
+            groups: Box::default(),
+        }
     }
 
     /// Of keys in ascending order and the tags of all of them.
@@ -56,7 +66,13 @@ impl<K, S> Keys<K, S> {
             groups[at].marks |= mark(*tag) << (8 * free);
             groups[at].ids[free] = id;
         }
-        Keys { hasher, sorted: sorted.into(), tags: tags.into(), groups: groups.into() }
+        Keys {
+            build: unique_number(),
+            hasher,
+            sorted: sorted.into(),
+            tags: tags.into(),
+            groups: groups.into(),
+        }
     }
 }
 

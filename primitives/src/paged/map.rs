@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::index::{Keys as Known, NONE, count_before};
 use super::iter::{Iter, Keys, Values};
 use super::pages::Pages;
+use super::slot::Slot;
 use super::tree::Tree;
 
 /// So many added keys, or removed ones, are no reason for a rebuild.
@@ -188,12 +189,79 @@ impl<K, V, S: BuildHasher> PagedMap<K, V, S> {
     where
         K: Ord + Hash,
     {
-        let ids = self.known.find_each(keys);
-        let value = |(key, id): (&&K, &u32)| match *id {
-            NONE => self.added.get(*key).map(|(_, value)| value),
-            id => self.pages.get(id as usize),
+        self.get_many_at(keys, &self.slots(keys, |_| Slot::NONE))
+    }
+
+    /// The same for keys whose [slots](Self::slots) in this map are known, [`Slot::NONE`] for those that have none.
+    pub fn get_many_at(&self, keys: &[&K], slots: &[Slot]) -> Vec<Option<&V>>
+    where
+        K: Ord + Hash,
+    {
+        let value = |(key, slot): (&&K, &Slot)| match self.number(*slot) {
+            Some(number) => self.pages.get(number),
+            None => self.get(*key),
         };
-        keys.iter().zip(&ids).map(value).collect()
+        keys.iter().zip(slots).map(value).collect()
+    }
+
+    /// Where a key is kept; [`Slot::NONE`] unless it was there at the last rebuild.
+    #[inline]
+    pub fn slot<Q>(&self, key: &Q) -> Slot
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.known.find(key).map_or(Slot::NONE, |number| self.numbered(number as u32))
+    }
+
+    /// Where many keys are kept. `remembered` says what their owners believe, and is asked first: only keys whose slots are of other maps, or
+    /// of before the last rebuild, are searched for, all together.
+    pub fn slots(&self, keys: &[&K], remembered: impl Fn(&K) -> Slot) -> Vec<Slot>
+    where
+        K: Eq + Hash,
+    {
+        let mut unknown = Vec::new();
+        let known = |(place, key): (usize, &&K)| {
+            let slot = remembered(key);
+            if self.knows(slot) {
+                return slot;
+            }
+            unknown.push(place);
+            Slot::NONE
+        };
+        let mut slots: Vec<Slot> = keys.iter().enumerate().map(known).collect();
+        if !unknown.is_empty() && !self.known.sorted.is_empty() {
+            let searched: Vec<&K> = unknown.iter().map(|place| keys[*place]).collect();
+            for (place, number) in unknown.into_iter().zip(self.known.find_each(&searched)) {
+                slots[place] = if number == NONE { Slot::NONE } else { self.numbered(number) };
+            }
+        }
+        slots
+    }
+
+    /// Whether a slot is one of this map.
+    #[inline]
+    pub fn knows(&self, slot: Slot) -> bool {
+        self.number(slot).is_some()
+    }
+
+    /// What is held where a key is kept; `None` also for slots of other maps.
+    #[inline]
+    pub fn at(&self, slot: Slot) -> Option<&V> {
+        self.pages.get(self.number(slot)?)
+    }
+
+    #[inline]
+    fn numbered(&self, number: u32) -> Slot {
+        match self.known.build {
+            0 => Slot::NONE,
+            build => Slot { build, number },
+        }
+    }
+
+    #[inline]
+    fn number(&self, slot: Slot) -> Option<usize> {
+        (slot.build == self.known.build && slot.build != 0).then_some(slot.number as usize)
     }
 
     /// A key as the map has it, and its value. As [`get`](Self::get).
@@ -323,19 +391,26 @@ where
     pub fn update_many(
         &mut self,
         keys: &[&K],
+        change: impl FnMut(usize, Option<&V>) -> Option<V>,
+    ) -> usize {
+        let slots = self.slots(keys, |_| Slot::NONE);
+        self.update_many_at(keys, &slots, change)
+    }
+
+    /// The same for keys whose [slots](Self::slots) in this map are known, [`Slot::NONE`] for those that have none.
+    pub fn update_many_at(
+        &mut self,
+        keys: &[&K],
+        slots: &[Slot],
         mut change: impl FnMut(usize, Option<&V>) -> Option<V>,
     ) -> usize {
-        let ids = self.known.find_each(keys);
         // Looks at each value, so that it is in the cache when its turn comes.
-        let held: Vec<bool> = ids.iter().map(|id| self.pages.get(*id as usize).is_some()).collect();
+        let held: Vec<bool> = slots.iter().map(|slot| self.at(*slot).is_some()).collect();
         let mut changed = 0;
-        for (place, (id, held)) in ids.iter().zip(held).enumerate() {
-            if *id == NONE {
-                continue;
-            }
-            let id = *id as usize;
-            if let Some(value) = change(place, self.pages.get(id))
-                && let Some(place) = self.pages.place(id)
+        for (place, (slot, held)) in slots.iter().zip(held).enumerate() {
+            let Some(number) = self.number(*slot) else { continue };
+            if let Some(value) = change(place, self.pages.get(number))
+                && let Some(place) = self.pages.place(number)
             {
                 *place = Some(value);
                 self.held += usize::from(!held);
@@ -343,7 +418,10 @@ where
             }
         }
         // At last, as these may number all keys anew.
-        for (place, _) in ids.iter().enumerate().filter(|(_, id)| **id == NONE) {
+        let build = self.known.build;
+        for (place, _) in
+            slots.iter().enumerate().filter(|(_, slot)| slot.build != build || build == 0)
+        {
             changed += usize::from(self.update(keys[place], |value| change(place, value)));
         }
         changed

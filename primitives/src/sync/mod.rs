@@ -41,3 +41,11 @@ pub use self::{
     numbers::Numbers,
 };
 pub(crate) use imp::*;
+
+/// A number from 1 on that no other call in this process returns; 0 once 32 bits are used up. It orders nothing, so that no model has to
+/// see it.
+pub(crate) fn unique_number() -> u32 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    u32::try_from(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or(0)
+}

@@ -5,9 +5,9 @@ use queenright_primitives::proposal::Read;
 
 use super::footprints::{Footprints, Gathered};
 use super::{RoundInput, Set};
-use crate::consensus::Ballot;
+use crate::consensus::{Ballot, QuorumRule};
 use crate::encoding::digest;
-use crate::key::Key;
+use crate::key::{Key, MAX_KEY_BYTES};
 use crate::op::Op;
 use crate::outcome::{Fence, Outcome, Rule, Winner};
 use crate::proposal::Proposal;
@@ -53,7 +53,7 @@ pub(super) fn judge<'a>(
         standing
     };
     let standings = judged.map(standing).collect();
-    (standings, gathered.into())
+    (standings, gathered.numbered(state))
 }
 
 /// Of which proposals something they read may have changed since their base: of nearly all it can be said at once that nothing has. The
@@ -72,7 +72,8 @@ fn may_be_stale(state: &State, batch: &[Proposal]) -> Vec<bool> {
             }
         }
     }
-    for (entry, place) in state.entries.get_many(&keys).into_iter().zip(readers) {
+    let slots = state.entries.slots(&keys, Key::slot);
+    for (entry, place) in state.entries.get_many_at(&keys, &slots).into_iter().zip(readers) {
         // What is not there may have been removed since.
         may_be_stale[place] |= entry.is_none_or(|entry| entry.version > batch[place].base);
     }
@@ -149,6 +150,9 @@ impl Alone<'_> {
     /// Rule 2: permission.
     fn is_allowed(&self, proposal: &Proposal) -> Result<(), Outcome> {
         let permissions = &self.input.policy.permissions;
+        if permissions.is_anybody_allowed() {
+            return Ok(());
+        }
         let keys = || proposal.writes.iter().map(|(key, _)| key);
         match keys().find(|key| !permissions.may_write(&proposal.agent, key)) {
             Some(key) => Err(Outcome::Forbidden { key: key.clone() }),
@@ -162,9 +166,10 @@ impl Alone<'_> {
         let keys = proposal.reads.len() + proposal.preconditions.len() + proposal.writes.len();
         let mut bytes = proposal.id.as_str().len() + proposal.agent.as_str().len();
         let mut largest = 0;
-        for (key, op) in &proposal.writes {
-            bytes += key.as_str().len() + op.bytes();
-            largest = largest.max(op.bytes());
+        for (_, op) in &proposal.writes {
+            let size = op.bytes();
+            bytes += size;
+            largest = largest.max(size);
         }
         for value in proposal.preconditions.iter().filter_map(|p| p.value()) {
             bytes += value.bytes();
@@ -174,6 +179,10 @@ impl Alone<'_> {
             let what = format!("{is} {what}, and at most {most} are allowed: split it");
             Err(Outcome::LimitReached { what })
         };
+        // How long the keys are matters seldom.
+        if bytes + proposal.writes.len() * MAX_KEY_BYTES > limits.bytes {
+            bytes += proposal.writes.iter().map(|(key, _)| key.as_str().len()).sum::<usize>();
+        }
         if keys > limits.keys {
             return too_much("keys", keys, limits.keys);
         }
@@ -228,9 +237,10 @@ impl Alone<'_> {
     }
 
     /// Rule 5.
+    #[inline]
     fn preconditions_hold(&self, proposal: &Proposal) -> Result<(), Outcome> {
         for precondition in &proposal.preconditions {
-            let found = self.state.get(precondition.key().as_str());
+            let found = self.state.entry_of(precondition.key()).map(|entry| &entry.value);
             if !precondition.holds(found) {
                 return Err(Outcome::PreconditionFailed {
                     expected: precondition.clone(),
@@ -243,8 +253,15 @@ impl Alone<'_> {
 
     /// What needs a ballot is held against others only if that has passed. Last of all, so that nobody votes on what would
     /// be refused anyway.
+    #[inline]
     fn is_agreed_to(&self, proposal: &Proposal) -> Result<(), Outcome> {
-        let Some(rule) = &proposal.quorum else { return Ok(()) };
+        match &proposal.quorum {
+            Some(rule) => self.has_passed(proposal, rule),
+            None => Ok(()),
+        }
+    }
+
+    fn has_passed(&self, proposal: &Proposal, rule: &QuorumRule) -> Result<(), Outcome> {
         let ballot = self.input.ballots.get(&(proposal.id.clone(), proposal.attempt));
         let bound = ballot.filter(|ballot| ballot.content == digest(proposal));
         let none = Ballot::default();

@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry as Place;
 
 use queenright_primitives::Version;
 use queenright_primitives::aggregate::Commutative;
+use queenright_primitives::proposal::Mode;
 
 use super::{Map, RoundInput, Verdicts};
 use crate::id::AgentId;
@@ -56,17 +57,21 @@ struct Change<'a> {
 fn changes<'a>(batch: &'a [Proposal], verdicts: &Verdicts) -> Vec<Change<'a>> {
     let accepted = || verdicts.accepted.iter().filter_map(|&place| batch.get(place));
     let most = accepted().map(|proposal| proposal.writes.len()).sum();
-    let mut places = Map::<&Key, usize>::with_capacity_and_hasher(most, Default::default());
+    let mut places = Map::<&Key, usize>::default();
     let mut changes = Vec::<Change<'a>>::with_capacity(most);
     for proposal in accepted() {
         for (key, op) in &proposal.writes {
-            match places.entry(key) {
-                Place::Occupied(place) => changes[*place.get()].merge(op),
-                Place::Vacant(place) => {
-                    place.insert(changes.len());
-                    changes.push(Change { key, writer: &proposal.agent, op, merged: None });
+            // No other accepted one writes where one does that goes with none.
+            if op.operator().mode() != Mode::Exclusive {
+                match places.entry(key) {
+                    Place::Occupied(place) => {
+                        changes[*place.get()].merge(op);
+                        continue;
+                    }
+                    Place::Vacant(place) => drop(place.insert(changes.len())),
                 }
             }
+            changes.push(Change { key, writer: &proposal.agent, op, merged: None });
         }
     }
     changes
@@ -106,7 +111,8 @@ fn write(next: &mut State, writes: &[Change<'_>]) {
     let keys: Vec<&Key> = writes.iter().map(|change| change.key).collect();
     let removed = (!next.removed.is_empty()).then_some(&mut next.removed);
     let mut back = Vec::new();
-    next.entries.update_many(&keys, |place, entry| {
+    let slots = next.entries.slots(&keys, Key::slot);
+    next.entries.update_many_at(&keys, &slots, |place, entry| {
         let change = &writes[place];
         let stored = entry.map(|entry| &entry.value);
         // Where a reader could see no difference, nothing has changed.

@@ -1,7 +1,9 @@
 //! Rule 7: what the accepted ones do to a key together, and whether one more can.
 
 use queenright_primitives::aggregate::Aggregator;
+use queenright_primitives::conflict::{self, Clash};
 
+use super::footprints::Name;
 use crate::key::Key;
 use crate::op::{Delta, Refusal};
 use crate::outcome::{Outcome, Rule, Winner};
@@ -22,7 +24,7 @@ impl<'a> Operations<'a> {
     pub(super) fn stand(&self, proposal: &'a Proposal) -> Result<(), Outcome> {
         for (key, op) in &proposal.writes {
             let Some(delta) = op.delta() else { continue };
-            let stored = self.state.get(key.as_str());
+            let stored = self.state.entry_of(key).map(|entry| &entry.value);
             let together = self.deltas.preview(&key.as_str(), &delta);
             if let Err(refusal) = together.and_then(|delta| delta.apply(stored).map(drop)) {
                 return Err(Outcome::Conflict {
@@ -39,7 +41,7 @@ impl<'a> Operations<'a> {
     /// alone refuses it; else (it takes several) the accepted one with which it became impossible.
     fn refused_by(&self, proposal: &Proposal, key: &Key, delta: &Delta) -> Winner {
         use queenright_primitives::aggregate::Commutative;
-        let entry = self.state.entry(key.as_str());
+        let entry = self.state.entry_of(key);
         let stored = entry.map(|entry| &entry.value);
         let on_key: Vec<(usize, Delta)> = self
             .admitted
@@ -71,6 +73,16 @@ impl<'a> Operations<'a> {
                 version: self.state.version,
             }),
         }
+    }
+
+    /// Rule 6, put into words.
+    pub(super) fn clash(&self, clash: Clash<Name<'_>>) -> Outcome {
+        let rule = match clash.rule {
+            conflict::Rule::WriteWrite => Rule::WriteWrite,
+            _ => Rule::ReadWrite,
+        };
+        let with = self.accepted(self.admitted[clash.with]);
+        Outcome::Conflict { with, key: clash.key.as_str().to_owned(), rule }
     }
 
     fn delta_on(&self, place: usize, key: &Key) -> Option<Delta> {

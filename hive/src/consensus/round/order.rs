@@ -18,38 +18,96 @@ pub(super) struct Order<'a> {
 
 pub(super) fn order<'a>(batch: &'a [Proposal], input: &RoundInput) -> Order<'a> {
     let lots = Lots::of(input);
-    let aging = input.policy.aging.max(1);
-    let turn = |(place, proposal): (usize, &Proposal)| {
-        let waited = input.round.0.saturating_sub(proposal.born.0.saturating_add(1));
-        // The class rises by one for each `aging` rounds since the intent was born.
-        let (class, steps) = (proposal.hint.class, waited / aging);
-        // Who waited on after its class could rise no more goes before every deadline.
-        let is_overdue = steps > class.index() as u64;
-        let due = if is_overdue { Some(0) } else { proposal.hint.deadline };
-        let class = class.raised(steps).index() as u8;
-        Turn { lot: lots.draw(proposal.id.as_str()), class, due: due.into(), place }
-    };
-    let mut turns: Vec<_> = batch.iter().enumerate().map(turn).collect();
-    turns.sort_unstable_by(|a, b| {
-        let named = |turn: &Turn| (&batch[turn.place].id, batch[turn.place].attempt);
-        a.lot.cmp(&b.lot).then_with(|| named(a).cmp(&named(b)))
-    });
-    // One id has one lot, so that its proposals are neighbours now.
-    let id = |turn: &Turn| &batch[turn.place].id;
-    let repeated = |two: &[Turn]| two[0].lot == two[1].lot && id(&two[0]) == id(&two[1]);
-    let repeated = turns.windows(2).filter(|two| repeated(two)).map(|two| id(&two[0])).collect();
-    // Stable, and one look if all are as urgent, which is usual.
-    turns.sort_by_key(|turn| (turn.class, turn.due));
-    Order { places: turns.into_iter().map(|turn| turn.place).collect(), repeated }
+    let mut turns = Vec::with_capacity(batch.len());
+    let first = batch.first().map(|proposal| urgency(proposal, input));
+    let mut are_alike = true;
+    for (place, proposal) in batch.iter().enumerate() {
+        are_alike &= Some(urgency(proposal, input)) == first;
+        turns.push((lots.draw(proposal.id.as_str()), place));
+    }
+    sort(&mut turns);
+    let repeated = among_equals(&mut turns, batch);
+    let mut places: Vec<usize> = turns.into_iter().map(|(_, place)| place).collect();
+    if !are_alike {
+        // Stable.
+        places.sort_by_cached_key(|place| urgency(&batch[*place], input));
+    }
+    Order { places, repeated }
 }
 
-/// What decides about a proposal's turn in nearly all cases.
-struct Turn {
-    lot: u64,
-    class: u8,
-    due: Due,
-    /// Its place in the batch.
-    place: usize,
+/// What comes before the lot: the class, raised by one for each `aging` rounds since the intent was born, and the deadline.
+#[inline]
+fn urgency(proposal: &Proposal, input: &RoundInput) -> (u8, Due) {
+    let waited = input.round.0.saturating_sub(proposal.born.0.saturating_add(1));
+    let aging = input.policy.aging.max(1);
+    // One division less, mostly.
+    let steps = if waited < aging { 0 } else { waited / aging };
+    let class = proposal.hint.class;
+    // Who waited on after its class could rise no more goes before every deadline.
+    let is_overdue = steps > class.index() as u64;
+    let due = if is_overdue { Some(0) } else { proposal.hint.deadline };
+    (class.raised(steps).index() as u8, due.into())
+}
+
+/// By lot. They are as good as random, so that nearly all are where they belong once each is put where it would be if they were spread evenly.
+fn sort(turns: &mut Vec<(u64, usize)>) {
+    const FEW: usize = 16;
+    const MANY: usize = 1 << 16;
+    if turns.len() <= FEW || turns.len() > MANY {
+        return turns.sort_unstable();
+    }
+    let bits = turns.len().next_power_of_two().trailing_zeros();
+    let part = |lot: u64| (lot >> (64 - bits)) as usize;
+    let mut ends = vec![0_u32; 1 << bits];
+    turns.iter().for_each(|(lot, _)| ends[part(*lot)] += 1);
+    let mut end = 0;
+    for part in &mut ends {
+        end += *part;
+        *part = end;
+    }
+    let mut sorted = vec![(0, 0); turns.len()];
+    for &turn in turns.iter() {
+        let end = &mut ends[part(turn.0)];
+        *end -= 1;
+        sorted[*end as usize] = turn;
+    }
+    // So many steps are far more than are needed, but for whoever has chosen ids that have all the same lot.
+    let mut left = 8 * sorted.len();
+    for next in 1..sorted.len() {
+        let mut at = next;
+        while at > 0 && sorted[at] < sorted[at - 1] {
+            sorted.swap(at, at - 1);
+            at -= 1;
+            left -= 1;
+            if left == 0 {
+                sorted.sort_unstable();
+                *turns = sorted;
+                return;
+            }
+        }
+    }
+    *turns = sorted;
+}
+
+/// Those of one lot by id and attempt. One id has one lot, so that its proposals are neighbours: the ids of which there are several.
+fn among_equals<'a>(turns: &mut [(u64, usize)], batch: &'a [Proposal]) -> Set<&'a ProposalId> {
+    let mut repeated = Set::default();
+    let mut begin = 0;
+    while begin + 1 < turns.len() {
+        let lot = turns[begin].0;
+        if turns[begin + 1].0 != lot {
+            begin += 1;
+            continue;
+        }
+        let count = turns[begin..].iter().take_while(|turn| turn.0 == lot).count();
+        let equals = &mut turns[begin..begin + count];
+        let named = |turn: &(u64, usize)| (&batch[turn.1].id, batch[turn.1].attempt);
+        equals.sort_unstable_by(|a, b| named(a).cmp(&named(b)));
+        let ids = equals.windows(2).map(|two| [two[0], two[1]].map(|turn| &batch[turn.1].id));
+        repeated.extend(ids.filter(|[a, b]| a == b).map(|[id, _]| id));
+        begin += count;
+    }
+    repeated
 }
 
 /// When a proposal must be served: at a time before never.

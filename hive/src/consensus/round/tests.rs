@@ -8,7 +8,7 @@ use queenright_primitives::schedule::Class;
 use super::*;
 use crate::key::Key;
 use crate::op::Op;
-use crate::outcome::Fence;
+use crate::outcome::{Fence, Rule};
 use crate::proposal::{Hint, Precondition};
 use crate::state::{BASE_AGENT, Snapshot};
 use crate::value::Value;

@@ -5,7 +5,7 @@ use siphasher::sip::SipHasher13;
 
 use super::*;
 use crate::consensus::{Ballot, Tally, Vote};
-use crate::outcome::Fence;
+use crate::outcome::{Fence, Rule};
 
 /// What an answer comes to, without the words.
 #[derive(Clone, Debug, PartialEq)]
