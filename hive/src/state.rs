@@ -18,7 +18,7 @@ use crate::value::Value;
 pub const BASE_AGENT: &str = "base";
 
 /// What a key holds, and where it comes from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Entry {
     /// The value.
     pub value: Value,
@@ -28,6 +28,21 @@ pub struct Entry {
     pub writer: AgentId,
     /// With which operator.
     pub operator: Operator,
+}
+
+impl Clone for Entry {
+    /// By itself: where it is inlined into the copy of a page, its parts are written to the stack and read back in other pieces than they were
+    /// written in, which a processor has to wait for.
+    #[inline(never)]
+    fn clone(&self) -> Self {
+        let Entry { value, version, writer, operator } = self;
+        Entry {
+            value: value.clone(),
+            version: *version,
+            writer: writer.clone(),
+            operator: *operator,
+        }
+    }
 }
 
 /// When a key was removed, and by whom.

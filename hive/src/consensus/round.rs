@@ -106,8 +106,11 @@ pub fn decide(state: &State, batch: &[Proposal], input: &RoundInput) -> Verdicts
     for (part, places) in places.chunks(AHEAD).enumerate() {
         round.footprints.look_ahead(places);
         for (turn, &place) in (part * AHEAD..).zip(places) {
-            let answer = round.answer(place, turn, &answers.outcomes[place]);
-            answers.put(place, answer);
+            match round.answer(place, turn, &mut answers.outcomes) {
+                Answer::SameAs(accepted) => answers.same.push((place, accepted)),
+                Answer::Pending => answers.pending.push(place),
+                Answer::Accepted | Answer::Told => {}
+            }
         }
     }
     answers.finish(round.merged.admitted, round.serial.into())
@@ -123,17 +126,17 @@ fn twisted<'a>(batch: &'a [Proposal], repeated: &Set<&ProposalId>) -> Set<(&'a P
     batch.iter().filter(differs).map(|proposal| (&proposal.id, proposal.attempt)).collect()
 }
 
-/// An outcome whose place in the serial order may not be known yet.
-#[derive(Clone)]
+/// What became of a proposal. Outcomes are large, and are written where they stay.
+#[derive(Clone, Copy)]
 enum Answer {
+    /// Its place in the serial order may not be known yet.
     Accepted,
-    /// What was said of it alone.
-    AsSaid,
     /// The same intent was accepted in this round, at that place in the batch.
     SameAs(usize),
-    Final(Outcome),
-    /// It lost, but is judged once more in the next round.
-    Pending(Outcome),
+    /// Its outcome is there.
+    Told,
+    /// The same, but it is judged once more in the next round.
+    Pending,
 }
 
 /// The outcomes, as they become known.
@@ -150,18 +153,6 @@ impl Answers {
         let committed = |_| Outcome::Committed { version, order: 0 };
         let outcomes = (0..proposals).map(committed).collect();
         Answers { outcomes, same: Vec::new(), pending: Vec::new() }
-    }
-
-    fn put(&mut self, place: usize, answer: Answer) {
-        match answer {
-            Answer::Accepted | Answer::AsSaid => {}
-            Answer::SameAs(accepted) => self.same.push((place, accepted)),
-            Answer::Final(outcome) => self.outcomes[place] = outcome,
-            Answer::Pending(outcome) => {
-                self.pending.push(place);
-                self.outcomes[place] = outcome;
-            }
-        }
     }
 
     fn finish(mut self, accepted: Vec<usize>, serial: Vec<usize>) -> Verdicts {
@@ -189,40 +180,45 @@ struct Round<'a> {
     footprints: Footprints<'a>,
     merged: Operations<'a>,
     serial: VecDeque<usize>,
-    refused: Map<(&'a ProposalId, u32), Answer>,
+    /// And the places of those who were refused so.
+    refused: Map<(&'a ProposalId, u32), (Answer, usize)>,
     committed: Map<&'a ProposalId, usize>,
 }
 
 impl<'a> Round<'a> {
-    /// The answer to a proposal of which `said` was said alone, if anything was.
-    fn answer(&mut self, place: usize, turn: usize, said: &Outcome) -> Answer {
+    /// The answer to a proposal. Among the outcomes is what was said of each alone.
+    fn answer(&mut self, place: usize, turn: usize, outcomes: &mut [Outcome]) -> Answer {
         if self.standings[place] == Standing::Answered {
-            return Answer::AsSaid;
+            return Answer::Told;
         }
-        let is_repeated = self.repeated.contains(&self.batch[place].id);
-        if is_repeated && let Some(earlier) = self.answered_here(place) {
+        let is_repeated =
+            !self.repeated.is_empty() && self.repeated.contains(&self.batch[place].id);
+        if is_repeated && let Some(earlier) = self.answered_here(place, outcomes) {
             return earlier;
         }
-        let answer = self.judge(place, turn);
+        let answer = self.judge(place, turn, &mut outcomes[place]);
         if is_repeated {
-            self.remember(place, answer.clone().unwrap_or_else(|| Answer::Final(said.clone())));
+            self.remember(place, answer);
         }
-        answer.unwrap_or(Answer::AsSaid)
+        answer
     }
 
     /// Rule 1 within the round: an intent is answered once, whatever is sent again.
-    fn answered_here(&self, place: usize) -> Option<Answer> {
+    fn answered_here(&self, place: usize, outcomes: &mut [Outcome]) -> Option<Answer> {
         let proposal = &self.batch[place];
         let attempt = (&proposal.id, proposal.attempt);
         if self.twisted.contains(&attempt) {
             let reason = "another proposal of this round has the same id and attempt but other content: \
                           give each intent an id of its own, and count attempts up";
-            return Some(Answer::Final(Outcome::Invalid { reason: reason.to_owned() }));
+            outcomes[place] = Outcome::Invalid { reason: reason.to_owned() };
+            return Some(Answer::Told);
         }
         if let Some(&accepted) = self.committed.get(&proposal.id) {
             return Some(Answer::SameAs(accepted));
         }
-        self.refused.get(&attempt).cloned()
+        let (answer, before) = *self.refused.get(&attempt)?;
+        outcomes[place] = outcomes[before].clone();
+        Some(answer)
     }
 
     fn remember(&mut self, place: usize, answer: Answer) {
@@ -230,23 +226,25 @@ impl<'a> Round<'a> {
         if let Answer::Accepted = answer {
             self.committed.insert(&proposal.id, place);
         } else {
-            self.refused.insert((&proposal.id, proposal.attempt), answer);
+            self.refused.insert((&proposal.id, proposal.attempt), (answer, place));
         }
     }
 
-    /// The answer of those rules that hold it against others; `None`: what was said of it alone.
-    fn judge(&mut self, place: usize, turn: usize) -> Option<Answer> {
+    /// The answer of those rules that hold it against others, if nothing was said of it alone.
+    fn judge(&mut self, place: usize, turn: usize, outcome: &mut Outcome) -> Answer {
         if turn >= self.input.policy.limits.proposals {
-            return Some(Answer::Final(self.too_late()));
+            *outcome = self.too_late();
+            return Answer::Told;
         }
         if self.standings[place] == Standing::Refused {
-            return None;
+            return Answer::Told;
         }
-        Some(match self.stand(place) {
-            Ok(()) => Answer::Accepted,
-            Err(outcome) if self.may_wait(place, &outcome) => Answer::Pending(outcome),
-            Err(outcome) => Answer::Final(outcome),
-        })
+        let Err(lost) = self.stand(place) else { return Answer::Accepted };
+        *outcome = lost;
+        match self.may_wait(place, outcome) {
+            true => Answer::Pending,
+            false => Answer::Told,
+        }
     }
 
     /// Whether a proposal that lost may be judged again as it is: it read nothing, and lost to others of this round alone.

@@ -2,55 +2,60 @@
 
 use std::hash::BuildHasher;
 
-/// An open table of ids and numbers in one word each, of which at most half are taken. Where an id stands is told by multiply-shift
-/// hashing under a random odd factor (Dietzfelbinger et al., *A reliable randomized algorithm for the closest-pair problem*, 1997): two
-/// different ids meet no more often than by chance, whoever has chosen them.
+/// An open table, of which few places are taken: a search that has to look twice is one that the processor has guessed wrong. Where an id
+/// stands is told by multiply-shift hashing under a random odd factor (Dietzfelbinger et al., *A reliable randomized algorithm for the
+/// closest-pair problem*, 1997): two different ids meet no more often than by chance, whoever has chosen them.
 #[derive(Clone, Debug)]
 pub(super) struct Ids {
-    /// The id above, the number and one below; 0 if it is vacant. All beyond `used` are 0.
-    places: Vec<u64>,
+    /// The place of an id in `held` and one; 0 if it is vacant. All beyond `used` are 0.
+    places: Vec<u32>,
     /// So many are searched: a power of two.
     used: usize,
-    /// How many are taken.
-    taken: usize,
+    /// How many bits of a product are not looked at.
+    shift: u32,
     factor: u64,
+    /// The ids, and their numbers.
+    held: Vec<(u32, u32)>,
 }
 
 impl Ids {
     pub(super) fn with_hasher(hasher: &impl BuildHasher) -> Self {
         let factor = hasher.hash_one(0_u64) | 1;
-        Ids { places: vec![0; 4], used: 4, taken: 0, factor }
+        let used = places_for(0);
+        Ids { places: vec![0; used], used, shift: shift_for(used), factor, held: Vec::new() }
     }
 
-    /// Forgets all, and keeps the memory. 16 bytes are written for each that was there, 32 at most.
+    /// Forgets all, and keeps the memory. As many places are written as were searched.
     pub(super) fn clear(&mut self) {
-        if self.taken > 0 {
+        if !self.held.is_empty() {
             self.places[..self.used].fill(0);
-            self.used = places_for(self.taken);
-            self.taken = 0;
+            self.used = places_for(self.held.len()).min(self.places.len());
+            self.shift = shift_for(self.used);
+            self.held.clear();
         }
     }
 
     /// Makes room for so many more.
     #[inline]
     pub(super) fn reserve(&mut self, more: usize) {
-        if self.taken + more > self.used / 4 {
-            self.grow(places_for(self.taken + more));
+        let all = self.held.len() + more;
+        if all * each(all) > self.used {
+            self.grow(places_for(all));
         }
+        self.held.reserve(more);
     }
 
     #[cold]
     fn grow(&mut self, used: usize) {
-        let all: Vec<u64> =
-            self.places[..self.used].iter().copied().filter(|place| *place != 0).collect();
         self.places[..self.used].fill(0);
         if used > self.places.len() {
             // What is new is zero, and need not be written.
             self.places = vec![0; used];
         }
         self.used = used;
-        for place in all {
-            let mut at = self.home((place >> 32) as u32);
+        self.shift = shift_for(used);
+        for (place, (id, _)) in (1..).zip(&self.held) {
+            let mut at = self.home(*id);
             while self.places[at] != 0 {
                 at = (at + 1) & (used - 1);
             }
@@ -62,32 +67,64 @@ impl Ids {
     pub(super) fn shrink_to(&mut self, ids: usize) {
         self.places.truncate(places_for(ids).max(self.used));
         self.places.shrink_to_fit();
+        self.held.shrink_to(ids);
     }
 
     /// The number of an id; if it has none, it is given `new`. There must be [room](Self::reserve) for it.
     #[inline]
     pub(super) fn number_of(&mut self, id: u32, new: u32) -> u32 {
+        match self.find(id) {
+            Ok(number) => number,
+            Err(vacant) => {
+                self.held.push((id, new));
+                self.places[vacant] = self.held.len() as u32;
+                new
+            }
+        }
+    }
+
+    /// The number of an id, if it has one.
+    #[inline]
+    pub(super) fn get(&self, id: u32) -> Option<u32> {
+        self.find(id).ok()
+    }
+
+    /// The number of an id, or the place where it would stand.
+    #[inline]
+    fn find(&self, id: u32) -> Result<u32, usize> {
+        let places = &self.places[..self.used];
         let mut at = self.home(id);
         loop {
-            let place = self.places[at];
-            if place == 0 {
-                self.places[at] = u64::from(id) << 32 | u64::from(new + 1);
-                self.taken += 1;
-                return new;
+            match places[at] as usize {
+                0 => return Err(at),
+                place => match self.held[place - 1] {
+                    (held, number) if held == id => return Ok(number),
+                    _ => at = (at + 1) & (places.len() - 1),
+                },
             }
-            if (place >> 32) as u32 == id {
-                return place as u32 - 1;
-            }
-            at = (at + 1) & (self.used - 1);
         }
     }
 
     #[inline]
     fn home(&self, id: u32) -> usize {
-        (u64::from(id).wrapping_mul(self.factor) >> (64 - self.used.trailing_zeros())) as usize
+        (u64::from(id).wrapping_mul(self.factor) >> self.shift) as usize
     }
 }
 
 fn places_for(ids: usize) -> usize {
-    (ids * 4).next_power_of_two().max(4)
+    (ids * each(ids)).next_power_of_two().max(8)
+}
+
+/// How many places there are for each of so many ids, at least: fewer where more would leave the cache.
+#[inline]
+fn each(ids: usize) -> usize {
+    match ids {
+        0..=4096 => 8,
+        4097..=65_536 => 4,
+        _ => 2,
+    }
+}
+
+fn shift_for(places: usize) -> u32 {
+    u64::BITS - places.trailing_zeros()
 }

@@ -66,7 +66,11 @@ pub struct Numbered<'a, K, M> {
 }
 
 /// What the accepted did at one key: who did it first, by place in `accepted`, or [`NONE`].
+///
+/// Two whole words, as it is copied in these: of less, a part would be written in smaller pieces than it is read in right after, which a
+/// processor has to wait for.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(8))]
 struct Touched<M> {
     written: u32,
     read: u32,
@@ -192,6 +196,17 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
             }
         }
         self.settled = self.touched.len();
+    }
+
+    /// The number of a key, if it was given one or is touched by an accepted proposal. Of a batch of which all that is written has numbers, what
+    /// has none is written by nobody: to read it cannot conflict.
+    #[inline]
+    pub fn numbered(&self, key: &K) -> Option<KeyNumber> {
+        match key.id() {
+            Some(id) => self.ids.get(id),
+            None => self.touched.number(key),
+        }
+        .map(KeyNumber)
     }
 
     /// As [`number`](Self::number), for keys that have ids.

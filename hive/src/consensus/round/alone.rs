@@ -32,7 +32,7 @@ pub(super) fn judge<'a>(
     input: &'a RoundInput,
     outcomes: &mut [Outcome],
 ) -> (Vec<Standing>, Footprints<'a>) {
-    let mut gathered = Gathered::with_room_for(batch);
+    let mut gathered = Gathered::with_room_for(state, batch);
     let alone = Alone { state, input };
     let judged = batch.iter().zip(may_be_stale(state, batch)).zip(outcomes);
     let standing = |((proposal, may_be_stale), outcome): ((&'a Proposal, bool), &mut Outcome)| {
@@ -53,7 +53,7 @@ pub(super) fn judge<'a>(
         standing
     };
     let standings = judged.map(standing).collect();
-    (standings, gathered.numbered(state))
+    (standings, gathered.numbered())
 }
 
 /// Of which proposals something they read may have changed since their base: of nearly all it can be said at once that nothing has. The
@@ -88,7 +88,9 @@ struct Alone<'a> {
 impl Alone<'_> {
     /// Rule 1: an intent is answered once, whatever is sent again.
     fn answered_before(&self, proposal: &Proposal) -> Option<Outcome> {
-        match self.input.decided.get(&proposal.id) {
+        let decided = &self.input.decided;
+        let known = if decided.is_empty() { None } else { decided.get(&proposal.id) };
+        match known {
             Some(known) => known.committed.clone().or_else(|| {
                 let (bytes, outcome) = known.attempts.get(&proposal.attempt)?;
                 let reason =
@@ -198,11 +200,12 @@ impl Alone<'_> {
     /// Rule 3.
     fn is_not_fenced_out(&self, proposal: &Proposal) -> Result<(), Outcome> {
         let stale = |fence| Err(Outcome::StaleClaim { fence });
-        match self.input.incarnations.get(&proposal.agent) {
-            Some(&current) if proposal.incarnation < current => {
-                return stale(Fence::Incarnation { current });
-            }
-            _ => {}
+        let incarnations = &self.input.incarnations;
+        if !incarnations.is_empty()
+            && let Some(&current) = incarnations.get(&proposal.agent)
+            && proposal.incarnation < current
+        {
+            return stale(Fence::Incarnation { current });
         }
         let Some(claim) = &proposal.claim else { return Ok(()) };
         let (key, current) = (claim.key.clone(), self.input.claims.get(&claim.key).copied());

@@ -10,14 +10,14 @@ use queenright_primitives::proposal::{Hierarchy, Mode, Read};
 
 use crate::key::Key;
 use crate::op::Operator;
-use crate::proposal::{Precondition, Proposal};
+use crate::proposal::Proposal;
 use crate::state::State;
 
 /// A key of a round, or a prefix of one, in a few words.
 #[derive(Clone, Copy)]
 pub(super) struct Name<'a> {
     key: &'a Key,
-    /// How many bytes of it.
+    /// So many bytes of it, or all.
     bytes: u16,
     /// What no other key of the state has, or [`NONE`](Self::NONE) for prefixes and for keys that the state does not know by number: these are
     /// told apart by what they are.
@@ -30,9 +30,8 @@ impl<'a> Name<'a> {
     /// Of a key that the state keeps there.
     #[inline]
     fn of(key: &'a Key, slot: Slot) -> Self {
-        // A key has 1024 bytes at most, and a state fewer keys than 32 bits count.
-        let number = slot.number().unwrap_or(Self::NONE);
-        Name { key, bytes: key.as_str().len() as u16, number }
+        // A state has fewer keys than 32 bits count. How long the key is is not looked at, as that is in its text.
+        Name { key, bytes: u16::MAX, number: slot.number().unwrap_or(Self::NONE) }
     }
 
     /// The key, or the prefix.
@@ -65,6 +64,7 @@ impl Hash for Name<'_> {
 impl Hierarchy for Name<'_> {
     fn parent(self) -> Option<Self> {
         let above = self.as_str().parent()?;
+        // A key has 1024 bytes at most.
         Some(Name { bytes: above.len() as u16, number: Self::NONE, ..self })
     }
 
@@ -80,9 +80,12 @@ impl Hierarchy for Name<'_> {
 
 /// What proposals touch, as it is gathered.
 pub(super) struct Gathered<'a> {
-    writes: Vec<&'a Key>,
+    state: &'a State,
+    writes: Vec<Name<'a>>,
     modes: Vec<Mode<Operator>>,
-    reads: Vec<&'a Key>,
+    reads: Vec<Name<'a>>,
+    /// Whether some of these keys do not know where they are kept.
+    is_any_unknown: bool,
     under: Vec<Name<'a>>,
     begins: Vec<Begin>,
 }
@@ -98,13 +101,15 @@ struct Begin {
 }
 
 impl<'a> Gathered<'a> {
-    pub(super) fn with_room_for(batch: &[Proposal]) -> Self {
-        let reads = batch.iter().map(|it| it.reads.len() + it.preconditions.len()).sum();
-        let writes = batch.iter().map(|it| it.writes.len()).sum();
+    pub(super) fn with_room_for(state: &'a State, batch: &[Proposal]) -> Self {
+        // Most touch no more.
+        let few = 2 * batch.len();
         Gathered {
-            writes: Vec::with_capacity(writes),
-            modes: Vec::with_capacity(writes),
-            reads: Vec::with_capacity(reads),
+            state,
+            is_any_unknown: false,
+            writes: Vec::with_capacity(few),
+            modes: Vec::with_capacity(few),
+            reads: Vec::with_capacity(few),
             under: Vec::new(),
             begins: Vec::with_capacity(batch.len() + 1),
         }
@@ -117,19 +122,32 @@ impl<'a> Gathered<'a> {
         if let Some(proposal) = proposal {
             for read in &proposal.reads {
                 match read {
-                    Read::Key(key) => self.reads.push(key),
+                    Read::Key(key) => {
+                        let name = self.name(key);
+                        self.reads.push(name);
+                    }
                     Read::Under(prefix) => self.under.push(Name::of(prefix, Slot::NONE)),
                 }
             }
-            self.reads.extend(proposal.preconditions.iter().map(Precondition::key));
+            for precondition in &proposal.preconditions {
+                let name = self.name(precondition.key());
+                self.reads.push(name);
+            }
             for (key, op) in &proposal.writes {
                 let mode = op.operator().mode();
                 begin.commutes |= mode != Mode::Exclusive;
-                self.writes.push(key);
+                let name = self.name(key);
+                self.writes.push(name);
                 self.modes.push(mode);
             }
         }
         self.begins.push(begin);
+    }
+
+    #[inline]
+    fn name(&mut self, key: &'a Key) -> Name<'a> {
+        self.is_any_unknown |= !self.state.entries.knows(key.slot());
+        Name::of(key, key.slot())
     }
 
     /// Where those of the next place would begin.
@@ -147,34 +165,39 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    /// With numbers for all keys.
-    pub(super) fn numbered(mut self, state: &'a State) -> Footprints<'a> {
+    /// With numbers for all keys that are written, and for those of them that are read.
+    pub(super) fn numbered(mut self) -> Footprints<'a> {
         self.begins.push(self.end());
-        let Gathered { reads, under, writes, modes, begins } = self;
-        let names = names(state, writes.iter().chain(&reads).copied());
+        if self.is_any_unknown {
+            self.look_for_unknown();
+        }
+        let Gathered { writes, modes, reads: names, under, mut begins, .. } = self;
         let mut index = ConflictIndex::new();
         let mut numbers = Vec::new();
-        index.number(&names, &mut numbers);
-        let reads = numbers.split_off(writes.len());
+        index.number(&writes, &mut numbers);
         let writes = numbers.into_iter().zip(modes).collect();
+        // What nobody writes is read by whoever likes.
+        let mut reads = Vec::with_capacity(names.len());
+        let mut begin = 0;
+        for begins in &mut begins {
+            let end = begins.reads as usize;
+            reads.extend(names[begin..end].iter().filter_map(|name| index.numbered(name)));
+            begin = end;
+            // No more than there were.
+            begins.reads = reads.len() as u32;
+        }
         Footprints { index, reads, under, writes, begins }
     }
-}
 
-/// Names of keys: of those that do not know where they are kept, the places are looked for.
-fn names<'a>(state: &State, keys: impl Iterator<Item = &'a Key> + Clone) -> Vec<Name<'a>> {
-    let mut is_any_unknown = false;
-    let name = |key: &'a Key| {
-        is_any_unknown |= !state.entries.knows(key.slot());
-        Name::of(key, key.slot())
-    };
-    let names: Vec<_> = keys.clone().map(name).collect();
-    if !is_any_unknown {
-        return names;
+    /// Looks for all keys that do not know where they are kept, together.
+    #[cold]
+    fn look_for_unknown(&mut self) {
+        for names in [&mut self.writes, &mut self.reads] {
+            let keys: Vec<&Key> = names.iter().map(|name| name.key).collect();
+            let slots = self.state.entries.slots(&keys, Key::slot);
+            *names = keys.into_iter().zip(slots).map(|(key, slot)| Name::of(key, slot)).collect();
+        }
     }
-    let keys: Vec<&Key> = keys.collect();
-    let slots = state.entries.slots(&keys, Key::slot);
-    keys.into_iter().zip(slots).map(|(key, slot)| Name::of(key, slot)).collect()
 }
 
 /// From how many proposals on what they touch does not stay in cache.
