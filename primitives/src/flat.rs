@@ -17,6 +17,8 @@ pub(crate) struct FlatMap<K, V, S> {
     /// The number of groups that are searched, less one: that is a power of two.
     mask: usize,
     entries: Vec<(K, V)>,
+    /// How many of them are found by their keys.
+    hashed: usize,
     hasher: S,
 }
 
@@ -34,7 +36,14 @@ const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
     pub(crate) fn with_hasher(hasher: S) -> Self {
-        FlatMap { groups: vec![0], numbers: vec![0; PLACES], mask: 0, entries: Vec::new(), hasher }
+        FlatMap {
+            groups: vec![0],
+            numbers: vec![0; PLACES],
+            mask: 0,
+            entries: Vec::new(),
+            hashed: 0,
+            hasher,
+        }
     }
 
     /// How many entries there are.
@@ -81,7 +90,8 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
 
     fn forget(&mut self) {
         self.groups[..=self.mask].fill(0);
-        self.mask = groups_for(self.entries.len()) - 1;
+        self.mask = groups_for(self.hashed) - 1;
+        self.hashed = 0;
     }
 
     /// Gives back the memory beyond what so many entries need, or as many as there are.
@@ -97,7 +107,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
     /// Makes room for so many more entries.
     #[inline]
     pub(crate) fn reserve(&mut self, more: usize) {
-        let all = self.entries.len() + more;
+        let all = self.hashed + more;
         if all > (self.mask + 1) * (PLACES / 2) {
             self.grow(groups_for(all));
         }
@@ -106,15 +116,27 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
     #[cold]
     fn grow(&mut self, groups: usize) {
         assert!(groups * PLACES <= NONE as usize, "a batch has fewer than 2³¹ different keys");
+        let hashed = self.hashed_numbers();
         self.groups[..=self.mask].fill(0);
         self.groups.resize(groups.max(self.groups.len()), 0);
         self.numbers.resize(self.groups.len() * PLACES, 0);
         self.mask = groups - 1;
-        for number in 0..self.entries.len() {
-            let hash = self.hasher.hash_one(&self.entries[number].0);
+        for number in hashed {
+            let hash = self.hasher.hash_one(&self.entries[number as usize].0);
             let vacancy = self.vacancy(hash);
-            self.fill(vacancy, number as u32);
+            self.fill(vacancy, number);
         }
+    }
+
+    /// The numbers of all entries that are found by their keys.
+    fn hashed_numbers(&self) -> Vec<u32> {
+        if self.hashed == self.entries.len() {
+            return (0..self.hashed as u32).collect();
+        }
+        let is_taken =
+            |place: &usize| self.groups[place / PLACES] >> (place % PLACES * 8) & 0xFF != 0;
+        let taken = (0..(self.mask + 1) * PLACES).filter(is_taken);
+        taken.map(|place| self.numbers[place]).collect()
     }
 
     /// Where an entry of this hash would stand that is not there.
@@ -224,6 +246,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
         let number = self.entries.len() as u32;
         self.entries.push((key, value));
         self.fill(vacancy, number);
+        self.hashed += 1;
         number
     }
 

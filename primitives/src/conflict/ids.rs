@@ -128,3 +128,62 @@ fn each(ids: usize) -> usize {
 fn shift_for(places: usize) -> u32 {
     u64::BITS - places.trailing_zeros()
 }
+
+#[cfg(all(test, not(any(queenright_loom, queenright_shuttle))))]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// So many that come after one another, or far apart.
+        Number(u32, u32, bool),
+        Clear,
+        Shrink(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            8 => (0u32..2_000, 0u32..6_000, any::<bool>())
+                .prop_map(|(from, count, apart)| Step::Number(from, count, apart)),
+            2 => Just(Step::Clear),
+            1 => (0usize..100).prop_map(Step::Shrink),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        #[test]
+        fn each_id_has_one_number_until_all_are_forgotten(
+            steps in prop::collection::vec(step(), 0..12)
+        ) {
+            let mut ids = Ids::with_hasher(&foldhash::fast::RandomState::default());
+            let mut model = HashMap::new();
+            for step in steps {
+                match step {
+                    Step::Number(from, count, apart) => {
+                        ids.reserve(count as usize);
+                        for id in from..from + count {
+                            let id = if apart { id << 20 | id } else { id };
+                            let new = model.len() as u32;
+                            let number = *model.entry(id).or_insert(new);
+                            prop_assert_eq!(ids.number_of(id, new), number);
+                        }
+                    }
+                    Step::Clear => {
+                        ids.clear();
+                        model.clear();
+                    }
+                    Step::Shrink(most) => ids.shrink_to(most),
+                }
+                for id in (0..8_000).chain((0..2_000).map(|id| id << 20 | id)) {
+                    prop_assert_eq!(ids.get(id), model.get(&id).copied());
+                }
+            }
+        }
+    }
+}

@@ -91,6 +91,42 @@ fn step(keys: u32) -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Whatever slots are remembered, of this version or of any other, each key is found.
+fn slots_lead_to_their_keys<S: BuildHasher + Clone>(
+    versions: &[(PagedMap<u32, u32, S>, BTreeMap<u32, u32>)],
+) {
+    let keys: Vec<u32> = (0..5_000).step_by(7).chain(0..50).collect();
+    let keys: Vec<&u32> = keys.iter().collect();
+    for (other, _) in versions {
+        let remembered: BTreeMap<u32, Slot> =
+            keys.iter().map(|key| (**key, other.slot(*key))).collect();
+        for (map, model) in versions {
+            let slots = map.slots(&keys, |key| remembered[key]);
+            for (slot, key) in slots.iter().zip(&keys) {
+                assert_eq!(*slot, map.slot(*key), "{key}");
+                assert_eq!(map.knows(*slot), *slot != Slot::NONE);
+                let found = if map.knows(*slot) { map.at(*slot) } else { map.get(*key) };
+                assert_eq!(found, model.get(*key), "{key}");
+                let there = remembered[*key];
+                assert!(!map.knows(there) || there == *slot, "{key} is elsewhere");
+            }
+            let found = map.get_many_at(&keys, &slots);
+            assert!(found.into_iter().eq(keys.iter().map(|key| model.get(*key))));
+            let mut next = map.clone();
+            let mut keys = keys.clone();
+            keys.sort_unstable();
+            keys.dedup();
+            let slots = next.slots(&keys, |key| remembered[key]);
+            let changed = next.update_many_at(&keys, &slots, |place, held| {
+                assert_eq!(held, model.get(keys[place]));
+                (place % 2 == 0).then_some(7)
+            });
+            assert_eq!(changed, keys.len().div_ceil(2));
+            assert!(keys.iter().step_by(2).all(|key| next[*key] == 7));
+        }
+    }
+}
+
 /// Runs a history over several versions and compares all of them with their models in the end.
 fn history<S: BuildHasher + Clone + Default>(steps: Vec<Step>) {
     let mut versions = vec![(PagedMap::<u32, u32, S>::default(), BTreeMap::new())];
@@ -161,6 +197,7 @@ fn history<S: BuildHasher + Clone + Default>(steps: Vec<Step>) {
         }
     }
     versions.iter().for_each(|(map, model)| assert_is(map, model));
+    slots_lead_to_their_keys(&versions);
     let (first, last) = (&versions[0], &versions[versions.len() - 1]);
     assert_eq!(first.0 == last.0, first.1 == last.1);
 }

@@ -145,7 +145,14 @@ struct History {
 
 impl History {
     fn with(window: u64, pending: u64) -> Self {
-        let first = base(&[("a/b", 1), ("d", 2)]);
+        // So many that the state knows them by number, those that nobody names among them.
+        let others = (0..70).map(|number| (format!("z/{number}"), 0));
+        let first = State::base(
+            [("a/b".to_owned(), 1), ("d".to_owned(), 2)]
+                .into_iter()
+                .chain(others)
+                .map(|(path, value)| (key(&path), value.into())),
+        );
         History {
             window,
             pending,
@@ -212,8 +219,16 @@ impl History {
 
     /// Decides one round, and checks all that is promised of it.
     fn round(&mut self, plans: &[Plan], turn: usize) -> Result<Verdicts, TestCaseError> {
-        let batch: Vec<_> = plans.iter().map(|plan| self.proposal(plan)).collect();
+        let mut batch: Vec<_> = plans.iter().map(|plan| self.proposal(plan)).collect();
         let state = self.state().clone();
+        // Some know where this state keeps their keys, some where another does, and some know nothing.
+        for (place, proposal) in batch.iter_mut().enumerate() {
+            match (turn + place) % 3 {
+                0 => state.locate(std::slice::from_mut(proposal)),
+                1 => self.turned_state.locate(std::slice::from_mut(proposal)),
+                _ => {}
+            }
+        }
         let mut input = input(&state);
         input.policy.window = self.window;
         input.policy.aging = 2;
