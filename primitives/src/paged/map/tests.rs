@@ -91,10 +91,11 @@ fn step(keys: u32) -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A version, and what it should hold.
+type Modelled<S> = (PagedMap<u32, u32, S>, BTreeMap<u32, u32>);
+
 /// Whatever slots are remembered, of this version or of any other, each key is found.
-fn slots_lead_to_their_keys<S: BuildHasher + Clone>(
-    versions: &[(PagedMap<u32, u32, S>, BTreeMap<u32, u32>)],
-) {
+fn slots_lead_to_their_keys<S: BuildHasher + Clone>(versions: &[Modelled<S>]) {
     let keys: Vec<u32> = (0..5_000).step_by(7).chain(0..50).collect();
     let keys: Vec<&u32> = keys.iter().collect();
     for (other, _) in versions {
