@@ -98,8 +98,13 @@ pub fn decide(state: &State, batch: &[Proposal], input: &RoundInput) -> Verdicts
         repeated,
         standings,
         footprints,
-        merged: Operations { state, batch, deltas: Aggregator::new(), admitted: Vec::new() },
-        serial: VecDeque::new(),
+        merged: Operations {
+            state,
+            batch,
+            deltas: Aggregator::new(),
+            admitted: Vec::with_capacity(batch.len()),
+        },
+        serial: VecDeque::with_capacity(batch.len()),
         refused: Map::default(),
         committed: Map::default(),
     };
@@ -118,6 +123,9 @@ pub fn decide(state: &State, batch: &[Proposal], input: &RoundInput) -> Verdicts
 
 /// Attempts that came twice in this batch with different bytes.
 fn twisted<'a>(batch: &'a [Proposal], repeated: &Set<&ProposalId>) -> Set<(&'a ProposalId, u32)> {
+    if repeated.is_empty() {
+        return Set::default();
+    }
     let mut first = Map::default();
     let differs = |proposal: &&'a Proposal| {
         repeated.contains(&proposal.id)
