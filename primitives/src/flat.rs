@@ -17,8 +17,8 @@ pub(crate) struct FlatMap<K, V, S> {
     /// The number of groups that are searched, less one: that is a power of two.
     mask: usize,
     entries: Vec<(K, V)>,
-    /// How many of them are found by their keys.
-    hashed: usize,
+    /// How many of them are not found by their keys.
+    apart: usize,
     hasher: S,
 }
 
@@ -41,7 +41,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
             numbers: vec![0; PLACES],
             mask: 0,
             entries: Vec::new(),
-            hashed: 0,
+            apart: 0,
             hasher,
         }
     }
@@ -90,8 +90,14 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
 
     fn forget(&mut self) {
         self.groups[..=self.mask].fill(0);
-        self.mask = groups_for(self.hashed) - 1;
-        self.hashed = 0;
+        self.mask = groups_for(self.hashed()) - 1;
+        self.apart = 0;
+    }
+
+    /// How many entries are found by their keys.
+    #[inline]
+    fn hashed(&self) -> usize {
+        self.entries.len() - self.apart
     }
 
     /// Gives back the memory beyond what so many entries need, or as many as there are.
@@ -107,7 +113,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
     /// Makes room for so many more entries.
     #[inline]
     pub(crate) fn reserve(&mut self, more: usize) {
-        let all = self.hashed + more;
+        let all = self.hashed() + more;
         if all > (self.mask + 1) * (PLACES / 2) {
             self.grow(groups_for(all));
         }
@@ -130,8 +136,8 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
 
     /// The numbers of all entries that are found by their keys.
     fn hashed_numbers(&self) -> Vec<u32> {
-        if self.hashed == self.entries.len() {
-            return (0..self.hashed as u32).collect();
+        if self.apart == 0 {
+            return (0..self.entries.len() as u32).collect();
         }
         let is_taken =
             |place: &usize| self.groups[place / PLACES] >> (place % PLACES * 8) & 0xFF != 0;
@@ -246,14 +252,15 @@ impl<K: Eq + Hash, V, S: BuildHasher> FlatMap<K, V, S> {
         let number = self.entries.len() as u32;
         self.entries.push((key, value));
         self.fill(vacancy, number);
-        self.hashed += 1;
         number
     }
 
     /// Adds entries that are not found by their keys.
     #[inline]
     pub(crate) fn append_all(&mut self, entries: impl IntoIterator<Item = (K, V)>) {
+        let before = self.entries.len();
         self.entries.extend(entries);
+        self.apart += self.entries.len() - before;
     }
 
     /// The number of a key; `None` if it is not there.

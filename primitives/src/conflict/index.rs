@@ -227,13 +227,14 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
         self.touched.append_all(added.into_iter().map(|key| (key, Touched::NOT)));
     }
 
-    /// The number of a key, and whether it was known; if it was not, it is added with the value of `new`. There must be room for it.
+    /// The number of a key, and whether it was known; if it was not, it is added with the value of `new`. There must be room for one without an id.
     #[inline]
     fn number_of(&mut self, key: K, new: impl FnOnce() -> Touched<M>) -> (u32, bool) {
         let Some(id) = key.id() else {
             let (number, known) = self.touched.number_of(key, new);
             return (number, known.is_some());
         };
+        self.ids.reserve(1);
         let next = self.touched.len() as u32;
         let number = self.ids.number_of(id, next);
         if number == next {
@@ -332,9 +333,7 @@ impl<K: Hierarchy, M: Copy + Eq, S: BuildHasher> ConflictIndex<K, M, S> {
         self.forget_candidate();
         self.to_write.clear();
         self.to_read.clear();
-        let keys = candidate.writes.len() + candidate.reads.len();
-        self.touched.reserve(keys);
-        self.ids.reserve(keys);
+        self.touched.reserve(candidate.writes.len() + candidate.reads.len());
     }
 
     /// Where a candidate can go. What is to be changed if it is accepted is left behind.
